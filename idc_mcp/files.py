@@ -1,0 +1,54 @@
+"""Files of our own: private directories, and files that are whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from idc_mcp.errors import Unavailable
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only its owner can enter, and return it.
+
+    Raises
+    ------
+    Unavailable
+        It cannot be made or written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The directory {path} cannot be made: {error.strerror or error}.",
+            next_step="set IDC_MCP_CACHE_DIR, IDC_MCP_STATE_DIR or IDC_MCP_OUTPUT_DIR "
+            "to a directory that you can write",
+        ) from error
+    return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it takes its place only if the block succeeds.
+
+    Two processes that write the same file do no harm: the last whole one stays.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write text to `path` so that nobody ever sees half of it."""
+    with whole_file(path) as part:
+        part.write_text(content, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The only place that knows DuckDB: the release's tables, the database, guarded SQL."""

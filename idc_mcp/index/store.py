@@ -1,0 +1,202 @@
+"""The catalogue as the rest of the program reads it: trusted SQL in, rows out.
+
+Callers' own SQL does not come here; it goes to `index.pool`, into processes of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idc_mcp.errors import Unavailable
+from idc_mcp.index.build import database_path
+from idc_mcp.index.release import Release
+from idc_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = tuple[Any, ...]
+
+MEMORY_MB = 512
+"""DuckDB's limit in the server's own process: its queries are ours, and small."""
+
+_DAMAGE = ("IOException", "FatalException", "InternalException", "SerializationException")
+"""Errors that reading a sound database with our own statements cannot give."""
+
+
+class Index:
+    """One release's catalogue, open for reading by any number of threads.
+
+    `start()` returns at once and opens in the background; the first question waits for it.
+    Where the database is not built yet, the bundled Parquet answers while it is.
+    """
+
+    def __init__(self, release: Release, settings: Settings) -> None:
+        self.release = release
+        self.settings = settings
+        self.database: Path | None = None
+        """The database in use; None while the bundled Parquet answers."""
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._failure: Exception | None = None
+        self._opened = threading.Event()
+        self._guard = threading.Lock()
+        self._started = False
+        self._builder: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._local = threading.local()
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin opening, once; returns at once."""
+        with self._guard:
+            if self._started:
+                return
+            self._started = True
+        threading.Thread(target=self._open, name="idc-index-open", daemon=True).start()
+
+    def close(self) -> None:
+        """Close the connection and end a build that this process started."""
+        with self._guard:
+            self._closed = True
+            builder, self._builder = self._builder, None
+            connection, self._connection = self._connection, None
+        if builder is not None and builder.poll() is None:
+            builder.kill()
+            builder.wait()
+        if connection is not None:
+            connection.close()
+
+    @property
+    def building(self) -> bool:
+        """Whether the database is being built by this process."""
+        return self._builder is not None
+
+    # -- questions -------------------------------------------------------------------------
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a statement of ours."""
+        try:
+            return self._cursor().execute(sql, parameters or None).fetchall()
+        except Exception as error:
+            if self.database is None or type(error).__name__ not in _DAMAGE:
+                raise
+            self.report_damage(self.database)
+            return self._cursor().execute(sql, parameters or None).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """The first row of a statement of ours, or None."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first value of the first row, or None."""
+        found = self.row(sql, parameters)
+        return found[0] if found else None
+
+    def report_damage(self, database: Path) -> None:
+        """Stop using a damaged database: remove it, answer from Parquet, build it again."""
+        with self._guard:
+            if self.database != database:
+                return  # somebody else reported it first
+            self.database = None
+        print(f"idc-mcp: {database} is damaged and will be rebuilt", file=sys.stderr)
+        database.unlink(missing_ok=True)
+        self._use(None)
+        self._build()
+
+    # -- opening ---------------------------------------------------------------------------
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        self.start()
+        self._opened.wait()
+        connection = self._connection
+        if connection is None:
+            raise Unavailable(
+                f"The catalogue could not be opened: {self._failure or 'it is closed'}.",
+                next_step="run `idc-mcp doctor`",
+            )
+        # A cursor is a connection to the same database; one a thread, made again after a swap.
+        if getattr(self._local, "connection", None) is not connection:
+            self._local.connection = connection
+            self._local.cursor = connection.cursor()
+        return self._local.cursor  # type: ignore[no-any-return]
+
+    def _open(self) -> None:
+        try:
+            path = database_path(self.settings.cache_dir, self.release)
+            if path.exists() and self._usable(path):
+                self._use(path)
+            else:
+                self._use(None)
+                self._build()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._opened.set()
+
+    def _usable(self, path: Path) -> bool:
+        try:
+            self._connect(path).close()
+        except Exception as error:
+            print(f"idc-mcp: {path} is damaged and will be rebuilt: {error}", file=sys.stderr)
+            path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _connect(self, path: Path | None) -> duckdb.DuckDBPyConnection:
+        from idc_mcp.index.connect import open_catalogue  # noqa: PLC0415
+
+        return open_catalogue(
+            self.release, path, threads=self.settings.threads, memory_mb=MEMORY_MB, temp_dir=None
+        )
+
+    def _use(self, path: Path | None) -> None:
+        connection = self._connect(path)
+        with self._guard:
+            if self._closed:
+                connection.close()
+                return
+            # The old connection is not closed here: other threads may be reading from it.
+            self._connection, self.database = connection, path
+
+    def _build(self) -> None:
+        with self._guard:
+            if self._closed or self._builder is not None:
+                return
+            try:
+                self.settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._builder = subprocess.Popen(
+                    [sys.executable, "-m", "idc_mcp.index.build", str(self.settings.cache_dir)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+                )
+            except OSError as error:
+                # Without a place to keep it the Parquet goes on answering, slower.
+                print(f"idc-mcp: the database cannot be built: {error}", file=sys.stderr)
+                return
+            builder = self._builder
+        threading.Thread(
+            target=self._await_build, args=(builder,), name="idc-index-build", daemon=True
+        ).start()
+
+    def _await_build(self, builder: subprocess.Popen[bytes]) -> None:
+        status = builder.wait()
+        with self._guard:
+            if self._builder is not builder:
+                return
+            self._builder = None
+        if status != 0:
+            print(f"idc-mcp: building the database failed (status {status})", file=sys.stderr)
+            return
+        try:
+            self._use(database_path(self.settings.cache_dir, self.release))
+        except Exception as error:
+            print(f"idc-mcp: the built database cannot be opened: {error}", file=sys.stderr)

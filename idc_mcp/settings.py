@@ -1,0 +1,139 @@
+"""Every setting, its environment variable and its default, in one place.
+
+A call may lower a limit, never raise it: limits come from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from idc_mcp.errors import BadArgument
+
+PREFIX = "IDC_MCP_"
+
+
+def _directory(kind: str) -> Callable[[], Path]:
+    def default() -> Path:
+        from platformdirs import PlatformDirs  # noqa: PLC0415  only where no setting names a place
+
+        dirs = PlatformDirs("idc-mcp", appauthor=False)
+        return Path(dirs.user_cache_dir if kind == "cache" else dirs.user_state_dir)
+
+    return default
+
+
+def _setting(default: Any, about: str, **bounds: float) -> Any:
+    metadata = {"about": about, **bounds}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The server's settings; `IDC_MCP_<NAME>` in the environment sets each one."""
+
+    cache_dir: Path = _setting(
+        _directory("cache"), "what can be had again: the index database, citations from doi.org"
+    )
+    state_dir: Path = _setting(
+        _directory("state"), "what must last: cohorts made from SQL, lists and manifests"
+    )
+    output_dir: Path = _setting(
+        lambda: Path.home() / "idc-mcp", "the only directory that `save_as` writes below"
+    )
+    hosted: bool = _setting(
+        False, "the server is shared, not on the user's machine: nothing is written for callers"
+    )
+    offline: bool = _setting(False, "never use the network")
+    answer_chars: int = _setting(
+        20_000, "most characters of one answer, text and structured content together",
+        low=4_000, high=200_000,
+    )
+    sql_timeout_s: float = _setting(
+        30.0, "seconds after which a statement is stopped", low=0.1, high=3_600
+    )
+    sql_memory_mb: int = _setting(
+        2_048, "memory ceiling of the process that runs a caller's SQL", low=512, high=262_144
+    )
+    sql_max_rows: int = _setting(
+        1_000, "most rows of one idc_sql answer; save_as has no such limit", low=1, high=100_000
+    )
+    sql_workers: int = _setting(
+        4, "most processes that run callers' SQL at the same time", low=1, high=64
+    )
+    sql_idle_s: float = _setting(
+        60.0, "seconds after which an idle SQL process ends", low=0.1, high=86_400
+    )
+    threads: int = _setting(
+        lambda: min(4, os.cpu_count() or 1), "threads of one query", low=1, high=256
+    )
+    doi_timeout_s: float = _setting(
+        8.0, "seconds for all of a call's questions to doi.org together", low=0.1, high=120
+    )
+    doi_url: str = _setting("https://doi.org", "the DOI resolver")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Settings of the environment; `overrides` (those that are not None) win.
+
+        Raises
+        ------
+        BadArgument
+            A variable with our prefix is unknown, or a value does not fit its setting.
+        """
+        environ = os.environ if environ is None else environ
+        known = {setting.name: setting for setting in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for variable in sorted(environ):
+            if not variable.startswith(PREFIX):
+                continue
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in known:
+                raise BadArgument(
+                    f"{variable} is not a setting of idc-mcp.",
+                    nearest=_nearest(name, known),
+                    next_step="run `idc-mcp doctor`, which lists every setting",
+                )
+            values[name] = _parse(variable, environ[variable], known[name])
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        return cls(**values)
+
+
+def _parse(variable: str, text: str, setting: dataclasses.Field[Any]) -> Any:
+    kind = str(setting.type)
+    try:
+        if kind == "Path":
+            if not text.strip():
+                raise ValueError("it is empty")
+            return Path(text).expanduser().absolute()
+        if kind == "bool":
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
+                text.strip().lower()
+            ]
+        if kind == "str":
+            return text
+        value = {"int": int, "float": float}[kind](text)
+    except (KeyError, ValueError):
+        raise BadArgument(
+            f"{variable}={text!r} is not a value of type {kind}: {setting.metadata['about']}.",
+            next_step=f"unset {variable} or give it a {'yes or no' if kind == 'bool' else kind}",
+        ) from None
+    low, high = setting.metadata["low"], setting.metadata["high"]
+    if not low <= value <= high:
+        raise BadArgument(
+            f"{variable}={text} is outside {low:g} to {high:g}: {setting.metadata['about']}.",
+            next_step=f"set {variable} within these bounds",
+        )
+    return value
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415  only on this error
+
+    return [PREFIX + match.upper() for match in get_close_matches(name, known, n=3)]

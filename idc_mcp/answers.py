@@ -1,0 +1,177 @@
+"""What every answer is, and the one renderer that keeps it under its budget.
+
+An answer leaves in two forms that say the same: text (some hosts show the model only that)
+and structured content (others show only this). Both are compact, and both together stay
+under the budget: where a table is cut, it says how many rows are left and the call that
+gets them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Table(BaseModel):
+    """Columns and row arrays; `more` rows were left out, and `rest` is the call for them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    columns: list[str]
+    rows: list[list[Any]]
+    more: int = 0
+    rest: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        limit: int | None = None,
+        rest: str = "",
+    ) -> Table:
+        """A table of `rows`, cut at `limit`."""
+        everything = [list(row) for row in rows]
+        kept = everything if limit is None else everything[:limit]
+        return cls(columns=list(columns), rows=kept, more=len(everything) - len(kept), rest=rest)
+
+    def cut_to(self, count: int) -> Table:
+        """The first `count` rows; the others are counted in `more`."""
+        left = max(0, len(self.rows) - count)
+        return self.model_copy(update={"rows": self.rows[:count], "more": self.more + left})
+
+
+class Answer(BaseModel):
+    """Base of all results. Fields that are None or empty are left out when rendered.
+
+    `elastic` names the tables that may be cut to fit the budget, least important first;
+    `budget` is a ceiling of this kind of answer below the one in the settings.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=False)
+
+    elastic: ClassVar[tuple[str, ...]] = ()
+    budget: ClassVar[int | None] = None
+
+    release: str
+    understood: str = ""
+
+
+class Rendered(BaseModel):
+    """The two forms of an answer."""
+
+    text: str
+    structured: dict[str, Any]
+
+    @property
+    def chars(self) -> int:
+        """Characters of both forms together."""
+        return len(self.text) + len(compact_json(self.structured))
+
+
+def render(answer: Answer, budget: int) -> Rendered:
+    """Both forms of an answer, its elastic tables cut until they fit the budget.
+
+    What cannot be cut is never dropped: an answer may then exceed its budget.
+    """
+    ceiling = min(budget, answer.budget or budget)
+    rendered = _forms(answer)
+    for name in answer.elastic:
+        table = getattr(answer, name)
+        while rendered.chars > ceiling and table is not None and len(table.rows) > 1:
+            share = max(0.5, min(0.95, ceiling / rendered.chars))
+            table = table.cut_to(min(len(table.rows) - 1, int(len(table.rows) * share)))
+            answer = answer.model_copy(update={name: table})
+            rendered = _forms(answer)
+    return rendered
+
+
+def compact_json(value: Any) -> str:
+    """JSON without needless spaces, as it travels."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def plain(value: Any) -> str:
+    """A scalar as a person reads it: integers with separators, true as yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def bytes_text(count: int) -> str:
+    """A number of bytes in decimal units, as IDC counts them: `5.68 TB`."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 999.5 or unit == "TB":
+            return f"{size:.0f} B" if unit == "B" else f"{size:,.3g} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")
+
+
+def _forms(answer: Answer) -> Rendered:
+    structured = _without_empty(answer.model_dump(mode="json"))
+    return Rendered(text=_text(structured), structured=structured)
+
+
+def _without_empty(content: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in content.items():
+        cleaned = _without_empty(value) if isinstance(value, dict) else value
+        if isinstance(cleaned, dict) and "columns" in cleaned and "rows" not in cleaned:
+            cleaned["rows"] = []
+        if cleaned is None or cleaned == "" or cleaned == [] or cleaned == {}:
+            continue
+        if key == "more" and cleaned == 0:
+            continue
+        kept[key] = cleaned
+    return kept
+
+
+def _text(structured: dict[str, Any]) -> str:
+    lines: list[str] = []
+    for name, value in structured.items():
+        if isinstance(value, dict) and "columns" in value:
+            lines += _table_lines(name, value)
+        elif isinstance(value, dict):
+            inner = "; ".join(f"{key} {_inline(item)}" for key, item in value.items())
+            lines.append(f"{name}: {inner}")
+        elif isinstance(value, list):
+            lines.append(f"{name}:")
+            lines += [f"- {_inline(item)}" for item in value]
+        else:
+            lines.append(f"{name}: {_inline(value)}")
+    return "\n".join(lines)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_inline(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_inline(item) for item in value)
+    return str(value)
+
+
+def _table_lines(name: str, table: dict[str, Any]) -> list[str]:
+    rows = table.get("rows", [])
+    more = f", {table['more']} more" if table.get("more") else ""
+    rest = f": {table['rest']}" if more and table.get("rest") else ""
+    lines = [f"{name} ({len(rows)} rows{more}{rest})"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table["columns"])
+    for row in rows:
+        writer.writerow(
+            [
+                "" if cell is None else compact_json(cell) if isinstance(cell, list | dict) else cell
+                for cell in row
+            ]
+        )
+    return lines + out.getvalue().rstrip("\n").split("\n")

@@ -1,0 +1,62 @@
+"""The core, wired: one catalogue, one pool for callers' SQL, one keeper of cohorts.
+
+The server, the command line and the tests each make their own; nothing is global.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from idc_mcp.idc.cohorts import Cohorts
+from idc_mcp.idc.search import SearchIndex
+from idc_mcp.index.pool import SqlPool
+from idc_mcp.index.release import Release, installed_release
+from idc_mcp.index.store import Index
+from idc_mcp.settings import Settings
+
+
+@dataclass(frozen=True)
+class App:
+    """What the tools are given."""
+
+    settings: Settings
+    release: Release
+    index: Index
+    pool: SqlPool
+    cohorts: Cohorts
+    search: SearchIndex
+
+    @classmethod
+    def create(cls, settings: Settings) -> App:
+        """Wire the core; nothing is opened before `start()` or the first question.
+
+        Raises
+        ------
+        Unavailable
+            The catalogue package is not installed.
+        """
+        release = installed_release()
+        index = Index(release, settings)
+        pool = SqlPool(index, settings)
+        return cls(
+            settings=settings,
+            release=release,
+            index=index,
+            pool=pool,
+            cohorts=Cohorts(index, pool, settings),
+            search=SearchIndex(index),
+        )
+
+    def start(self) -> None:
+        """Begin to open the catalogue in the background."""
+        self.index.start()
+
+    def close(self) -> None:
+        """End every process and connection of this core."""
+        self.pool.close()
+        self.index.close()
+
+    @property
+    def release_name(self) -> str:
+        """How every answer names the release."""
+        return f"IDC {self.release.name} (idc-index-data {self.release.data_version})"

@@ -1,0 +1,221 @@
+"""A tool of the SDK made strict: unknown arguments are errors, answers are rendered once.
+
+The SDK by itself ignores unknown arguments, shows pydantic's own error text, and sends an
+answer as indented JSON. Here a function `(app, **arguments) -> Answer` becomes a tool whose
+arguments are checked against its signature, whose errors say what was wrong and what is
+nearest, and whose answers go through `answers.render`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
+
+import anyio.to_thread
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic.json_schema import SkipJsonSchema
+
+from idc_mcp.answers import Answer, Rendered, compact_json, render
+from idc_mcp.errors import MAX_ERROR_CHARS, BadArgument, IdcError
+
+if TYPE_CHECKING:
+    from idc_mcp.app import App
+
+Core = Callable[..., Answer]
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str | int) else value
+
+
+OneOrMany = Annotated[list[str], BeforeValidator(_one_or_many)]
+"""A list; a bare string is accepted as one value."""
+
+
+class StrictArguments(ArgModelBase):
+    """Base of all argument models."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class StrictTool(Tool):
+    """A tool whose whole run is ours: check, call the core in a thread, render."""
+
+    async def run(self, arguments: dict[str, Any], context: Any, convert_result: bool = False) -> Any:
+        """Check the arguments and answer; an error becomes a result that says the next step."""
+        try:
+            checked = check_arguments(self.name, self.fn_metadata.arg_model, arguments)
+            return await self.fn(checked)
+        except IdcError as error:
+            return error_result(error)
+
+
+def make_tool(
+    app: App, core: Core, *, title: str, writes: bool = False, network: bool = False
+) -> StrictTool:
+    """A strict tool of `core`, whose first parameter is the app.
+
+    Parameters
+    ----------
+    writes
+        It may write a file for the caller.
+    network
+        It may ask other hosts.
+    """
+    model = argument_model(core)
+    answer_type = get_type_hints(core)["return"]
+    limiter: list[anyio.CapacityLimiter] = []
+
+    async def call(checked: dict[str, Any]) -> CallToolResult:
+        if not limiter:
+            # A tool's own threads: forty slow statements leave the other tools alone.
+            limiter.append(anyio.CapacityLimiter(40))
+        answer = await anyio.to_thread.run_sync(
+            partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
+        )
+        return success_result(render(answer, app.settings.answer_chars))
+
+    return StrictTool(
+        fn=call,
+        name=core.__name__,
+        title=title,
+        description=inspect.cleandoc(core.__doc__ or ""),
+        parameters=compact_schema(model.model_json_schema(by_alias=True)),
+        fn_metadata=FuncMetadata(arg_model=model, output_schema=published_schema(answer_type)),
+        is_async=True,
+        annotations=ToolAnnotations(
+            read_only_hint=not writes,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=network,
+        ),
+    )
+
+
+def argument_model(core: Core) -> type[StrictArguments]:
+    """The model of a core function's arguments, unknown ones forbidden."""
+    hints = get_type_hints(core, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in list(inspect.signature(core).parameters.values())[1:]:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], default)
+    return create_model(f"{core.__name__}_arguments", __base__=StrictArguments, **fields)
+
+
+def check_arguments(
+    tool: str, model: type[StrictArguments], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments as the core takes them.
+
+    Raises
+    ------
+    BadArgument
+        Naming each argument that is wrong, why, and the nearest valid one.
+    """
+    given = {name: _parsed(value, model, name) for name, value in arguments.items()}
+    try:
+        return model.model_validate(given).model_dump_one_level()
+    except ValidationError as error:
+        raise describe_errors(error, tool, list(model.model_fields)) from None
+
+
+def describe_errors(error: ValidationError, tool: str, names: list[str]) -> BadArgument:
+    """pydantic's findings in a person's words."""
+    problems: list[str] = []
+    nearest: list[str] = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
+        given = _given(problem["input"])
+        match problem["type"]:
+            case "extra_forbidden":
+                valid = (problem.get("ctx") or {}).get("valid", names)
+                problems.append(f"'{where}' is not an argument of {tool}.")
+                nearest += get_close_matches(where.split(".")[-1], valid, n=3, cutoff=0.5)
+            case "missing":
+                problems.append(f"'{where}' is missing.")
+            case "value_error":
+                problems.append(f"'{where}': {problem['ctx']['error']}")
+            case _:
+                problems.append(f"'{where}' was {given}: {_lower_first(problem['msg'])}.")
+    return BadArgument(
+        " ".join(dict.fromkeys(problems)),
+        nearest=list(dict.fromkeys(nearest)),
+        next_step=f"call {tool} again with these mended; its arguments are {', '.join(names)}",
+    )
+
+
+def compact_schema(schema: Any) -> Any:
+    """A JSON schema without what a model need not read: titles, nulls, empty defaults."""
+    if isinstance(schema, list):
+        return [compact_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    options = schema.get("anyOf")
+    if options and {"type": "null"} in options:
+        rest = [option for option in options if option != {"type": "null"}]
+        if len(rest) == 1:
+            schema = {key: value for key, value in schema.items() if key != "anyOf"} | rest[0]
+    return {
+        key: (
+            {name: compact_schema(value) for name, value in content.items()}
+            if key in ("properties", "$defs")
+            else compact_schema(content)
+        )
+        for key, content in schema.items()
+        if not (key == "title" and isinstance(content, str))
+        and not (key == "default" and content in (None, "", []))
+    }
+
+
+def published_schema(answer_type: type[Answer]) -> dict[str, Any]:
+    """An answer's outputSchema: its fields and their kinds, one level deep."""
+    properties: dict[str, Any] = {}
+    full = answer_type.model_json_schema()
+    for name, content in compact_schema(full)["properties"].items():
+        kind = content.get("type")
+        properties[name] = {"type": kind} if isinstance(kind, str) else {}
+        if "$ref" in content:
+            properties[name] = {"type": "object"}
+    return {"type": "object", "properties": properties, "required": ["release"]}
+
+
+def success_result(rendered: Rendered) -> CallToolResult:
+    """An answer as MCP carries it."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=rendered.text)],
+        structured_content=rendered.structured,
+    )
+
+
+def error_result(error: IdcError) -> CallToolResult:
+    """An error as MCP carries it: all of it in the text."""
+    return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
+
+
+def _parsed(value: Any, model: type[StrictArguments], name: str) -> Any:
+    """A list or object that a host sent as JSON text (Claude Desktop does)."""
+    field = model.model_fields.get(name)
+    if not isinstance(value, str) or field is None or field.annotation is str:
+        return value
+    if value[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _given(value: Any) -> str:
+    text = compact_json(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from idc_mcp.errors import Unavailable
 from idc_mcp.index.build import database_path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 MEMORY_MB = 512
 """DuckDB's limit in the server's own process: its queries are ours, and small."""
@@ -50,6 +51,7 @@ class Index:
         self._builder: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._local = threading.local()
+        self._facts: dict[Hashable, Any] = {}
 
     # -- life ------------------------------------------------------------------------------
 
@@ -99,6 +101,12 @@ class Index:
         """The first value of the first row, or None."""
         found = self.row(sql, parameters)
         return found[0] if found else None
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, remembered: a fact of a release never changes."""
+        if key not in self._facts:
+            self._facts[key] = compute()
+        return self._facts[key]  # type: ignore[no-any-return]
 
     def report_damage(self, database: Path) -> None:
         """Stop using a damaged database: remove it, answer from Parquet, build it again."""

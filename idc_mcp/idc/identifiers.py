@@ -1,0 +1,267 @@
+"""Identifiers as people write them, read forgivingly, and what each one names.
+
+`TCGA-LUAD` is `tcga_luad`, a DOI may come as a link, a series as its folder in the bucket.
+The reading is always said; what is unknown gets the nearest names, and what could be two
+things is said to be so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from idc_mcp.errors import BadArgument, NotFound
+from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.sql import literal
+from idc_mcp.index.store import Index
+
+Kind = Literal["collection", "analysis_result", "patient", "study", "series", "doi"]
+
+COLUMN: dict[Kind, str] = {
+    "collection": "collection_id",
+    "analysis_result": "analysis_result_id",
+    "patient": "PatientID",
+    "study": "StudyInstanceUID",
+    "series": "crdc_series_uuid",
+    "doi": "source_DOI",
+}
+"""The column that each kind of identifier is a value of."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+){3,}")
+_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_BUCKET_PATH = re.compile(r"(?:s3|gs)://[^/]+/(?P<uuid>[0-9a-f-]{36})(?:/.*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What an identifier names.
+
+    `where` is a condition on core.series; with `prior` set, on main.prior_versions_index:
+    an older version of a series, which only its crdc_series_uuid names.
+    """
+
+    kind: Kind
+    value: str
+    understood: str
+    where: str
+    prior: bool = False
+
+
+def identify(index: Index, text: str) -> Identified:
+    """What one identifier names in this release.
+
+    Raises
+    ------
+    NotFound
+        Nothing of this release has this name; the nearest ones are given.
+    BadArgument
+        It is empty, or it names two things.
+    """
+    name = text.strip().strip("\"'`").strip()
+    if not name:
+        raise BadArgument(
+            "The identifier is empty.",
+            next_step="give a collection_id, analysis_result_id, PatientID, StudyInstanceUID, "
+            "SeriesInstanceUID, crdc_series_uuid, DOI or cohort handle; idc_search finds them",
+        )
+    if doi := _DOI.fullmatch(name):
+        return _doi(index, doi[1].rstrip("."))
+    if path := _BUCKET_PATH.fullmatch(name):
+        name = path["uuid"]
+    if _UUID.fullmatch(name):
+        return _series_version(index, name.lower())
+    if _UID.fullmatch(name):
+        return _uid(index, name)
+    if "/" in name and (found := _patient_of_collection(index, *name.split("/", 1))):
+        return found
+    named = _named(index, name)
+    patients = _patients(index, name)
+    if len(named) + len(patients) > 1:
+        raise BadArgument(
+            f"'{text}' names {len(named) + len(patients)} things: "
+            + "; ".join(found.understood for found in (*named, *patients))
+            + ".",
+            next_step="name one: a patient as 'collection_id/PatientID', or use filters of idc_cohort",
+        )
+    if found := [*named, *patients]:
+        return found[0]
+    raise _unknown(index, text, name)
+
+
+def collection_ids(index: Index) -> list[str]:
+    """Every collection_id of the release, in order."""
+    return index.once("collection_ids", lambda: _column(index, "collection_id", "collections"))
+
+
+def analysis_result_ids(index: Index) -> list[str]:
+    """Every analysis_result_id that has series in the release, in order."""
+    return index.once(
+        "analysis_result_ids", lambda: _column(index, "analysis_result_id", "analysis_results")
+    )
+
+
+def _column(index: Index, column: str, table: str) -> list[str]:
+    return [row[0] for row in index.rows(f"SELECT {column} FROM facts.{table} ORDER BY 1")]
+
+
+def _doi(index: Index, doi: str) -> Identified:
+    known = index.once(
+        "dois",
+        lambda: [
+            row[0]
+            for row in index.rows(
+                "SELECT value FROM facts.values "
+                "WHERE table_name = 'index' AND column_name = 'source_DOI' ORDER BY 1"
+            )
+        ],
+    )
+    for candidate in known:
+        if candidate.lower() == doi.lower():
+            return Identified(
+                "doi", candidate, f"DOI {candidate}", f"source_DOI = {literal(candidate)}"
+            )
+    raise NotFound(
+        f"No series of IDC {index.release.name} comes from DOI {doi}.",
+        nearest=nearest(doi, known),
+        next_step="call idc_search with words of the dataset's title",
+    )
+
+
+def _series_version(index: Index, uuid: str) -> Identified:
+    condition = f"crdc_series_uuid = {literal(uuid)}"
+    if index.row(f"SELECT 1 FROM core.series WHERE {condition}"):
+        return Identified("series", uuid, f"series {uuid}", condition)
+    prior = index.row(
+        "SELECT min_idc_version, max_idc_version, collection_id "
+        f"FROM main.prior_versions_index WHERE {condition}"
+    )
+    if prior:
+        return Identified(
+            "series",
+            uuid,
+            f"series {uuid}, a prior version of {prior[2]} (IDC v{prior[0]} to v{prior[1]})",
+            condition,
+            prior=True,
+        )
+    raise NotFound(
+        f"crdc_series_uuid {uuid} is neither in IDC {index.release.name} nor among its prior "
+        "versions.",
+        next_step="check the identifier; idc_search finds collections, idc_sql finds series",
+    )
+
+
+def _uid(index: Index, uid: str) -> Identified:
+    row = index.row(
+        f"SELECT crdc_series_uuid FROM core.series WHERE SeriesInstanceUID = {literal(uid)}"
+    )
+    if row:
+        return Identified(
+            "series", row[0], f"series {uid}", f"SeriesInstanceUID = {literal(uid)}"
+        )
+    condition = f"StudyInstanceUID = {literal(uid)}"
+    if index.row(f"SELECT 1 FROM core.series WHERE {condition} LIMIT 1"):
+        return Identified("study", uid, f"study {uid}", condition)
+    removed = index.rows(
+        "SELECT crdc_series_uuid, max_idc_version FROM main.prior_versions_index "
+        f"WHERE SeriesInstanceUID = {literal(uid)} OR StudyInstanceUID = {literal(uid)} "
+        "ORDER BY max_idc_version DESC LIMIT 3"
+    )
+    if removed:
+        raise NotFound(
+            f"UID {uid} is not in IDC {index.release.name}: it was last in v{removed[0][1]}.",
+            nearest=[row[0] for row in removed],
+            next_step="name a prior version by its crdc_series_uuid",
+        )
+    raise NotFound(
+        f"UID {uid} is no SeriesInstanceUID or StudyInstanceUID of IDC {index.release.name}.",
+        next_step="check that it is complete; instance UIDs (SOPInstanceUID) are not in the index",
+    )
+
+
+def _patients(index: Index, name: str) -> list[Identified]:
+    condition = f"PatientID = {literal(name)}"
+    query = "SELECT DISTINCT PatientID, collection_id FROM core.series WHERE {} ORDER BY ALL"
+    rows = index.rows(query.format(condition))
+    if not rows:
+        rows = index.rows(query.format(f"lower(PatientID) = {literal(name.lower())}"))
+    return [_patient(*row) for row in rows]
+
+
+def _patient_of_collection(index: Index, collection: str, patient: str) -> Identified | None:
+    inside = [found for found in _named(index, collection) if found.kind == "collection"]
+    if not inside:
+        return None
+    for found in _patients(index, patient):
+        if found.where.startswith(f"{inside[0].where} AND"):
+            return found
+    return None
+
+
+def _patient(patient: str, collection: str) -> Identified:
+    return Identified(
+        "patient",
+        f"{collection}/{patient}",
+        f"patient {patient} of {collection}",
+        f"collection_id = {literal(collection)} AND PatientID = {literal(patient)}",
+    )
+
+
+def _named(index: Index, name: str) -> list[Identified]:
+    """Collections and analysis results of this name, by identifier, else by title."""
+    wanted = _bare(name)
+    found: list[Identified] = []
+    for kind, identifiers, titles in (
+        ("collection", collection_ids, "SELECT collection_name, collection_id FROM collections_index"),
+        (
+            "analysis_result",
+            analysis_result_ids,
+            "SELECT analysis_result_title, analysis_result_id FROM analysis_results_index",
+        ),
+    ):
+        names = index.once(("names", kind), _names_of(index, identifiers, titles))
+        if wanted in names:
+            found.append(_of_kind(kind, names[wanted], name))  # type: ignore[arg-type]
+    return found
+
+
+def _names_of(
+    index: Index, identifiers: Callable[[Index], list[str]], titles: str
+) -> Callable[[], dict[str, str]]:
+    def names() -> dict[str, str]:
+        ids = identifiers(index)
+        known = {_bare(title): id_ for title, id_ in index.rows(titles) if title and id_ in ids}
+        return known | {_bare(id_): id_ for id_ in ids}
+
+    return names
+
+
+def _of_kind(kind: Kind, value: str, written: str) -> Identified:
+    read = "" if written == value else f" (read from '{written}')"
+    label = kind.replace("_", " ")
+    return Identified(
+        kind, value, f"{label} {value}{read}", f"{COLUMN[kind]} = {literal(value)}"
+    )
+
+
+def _unknown(index: Index, text: str, name: str) -> NotFound:
+    close = nearest(name, [*collection_ids(index), *analysis_result_ids(index)])
+    close += [
+        row[0]
+        for row in index.rows(
+            "SELECT DISTINCT PatientID FROM core.series "
+            f"WHERE starts_with(lower(PatientID), {literal(name.lower())}) ORDER BY 1 LIMIT 3"
+        )
+    ]
+    return NotFound(
+        f"'{text}' is no collection, analysis result, patient, study, series or DOI of "
+        f"IDC {index.release.name}.",
+        nearest=close,
+        next_step=f"call idc_search(query={name[:60]!r})",
+    )
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^0-9a-z]", "", name.lower())

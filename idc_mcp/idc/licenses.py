@@ -1,0 +1,176 @@
+"""Licences: the allow-list of terms, and what they say about a cohort.
+
+A licence belongs to a series, not to a collection or a bucket. Whether a use is allowed is
+read off the list below and nowhere else: terms that are not on it are unknown, and unknown is
+not allowed. (A test such as "does not contain NC" would pass terms it has never seen.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from idc_mcp.answers import bytes_text
+from idc_mcp.idc.sql import literals
+
+if TYPE_CHECKING:
+    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.index.store import Index
+
+USES = ("any", "commercial")
+"""The uses that can be asked about; `any` is every use that the terms themselves allow."""
+
+NOT_STATED = "not stated"
+"""The name of the licence where a series has none (the index of prior versions lacks it)."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A licence that has been read.
+
+    Attributes
+    ----------
+    name
+        As `license_short_name` in `index` spells it.
+    commercial
+        Whether the terms expressly permit commercial use.
+    obligations
+        What they ask of whoever uses the data, in a sentence or two.
+    """
+
+    name: str
+    url: str
+    long_name: str
+    commercial: bool
+    obligations: str
+
+
+_ATTRIBUTE = "Credit the creators (cite the DOI), name and link the licence, say what you changed"
+_NOT_COMMERCIAL = "Not for commercial advantage or monetary compensation"
+
+TERMS: dict[str, Terms] = {
+    terms.name: terms
+    for terms in (
+        Terms(
+            "CC BY 4.0",
+            "https://creativecommons.org/licenses/by/4.0/",
+            "Creative Commons Attribution 4.0 International License",
+            True,
+            f"{_ATTRIBUTE}.",
+        ),
+        Terms(
+            "CC BY 3.0",
+            "https://creativecommons.org/licenses/by/3.0/",
+            "Creative Commons Attribution 3.0 Unported License",
+            True,
+            f"{_ATTRIBUTE}.",
+        ),
+        Terms(
+            "CC BY-NC 4.0",
+            "https://creativecommons.org/licenses/by-nc/4.0/",
+            "Creative Commons Attribution-NonCommercial 4.0 International License",
+            False,
+            f"{_NOT_COMMERCIAL}. {_ATTRIBUTE}.",
+        ),
+        Terms(
+            "CC BY-NC 3.0",
+            "https://creativecommons.org/licenses/by-nc/3.0/",
+            "Creative Commons Attribution-NonCommercial 3.0 Unported License",
+            False,
+            f"{_NOT_COMMERCIAL}. {_ATTRIBUTE}.",
+        ),
+        # No Creative Commons licence: the terms neither grant nor forbid commercial use in so
+        # many words, so they do not count as a permission.
+        Terms(
+            "National Library of Medicine Terms and Conditions; May 21, 2019",
+            "https://www.nlm.nih.gov/databases/download/terms_and_conditions.html",
+            "National Library of Medicine Terms and Conditions; May 21, 2019",
+            False,
+            "Acknowledge NLM as the source, imply no endorsement by NLM, NIH or HHS, and say "
+            "where a redistributed copy is not the current one. Commercial use is not expressly "
+            "granted: read the terms.",
+        ),
+    )
+}
+"""The allow-list. Sources: the licences' own pages (`url`)."""
+
+
+@dataclass(frozen=True)
+class LicenseSummary:
+    """The licences of a cohort.
+
+    Attributes
+    ----------
+    rows
+        (licence, series, bytes), most series first; bytes are exact.
+    verdict
+        May the cohort be used commercially: `yes`, `no`, `in part`, or `unknown` (nothing is
+        known to be allowed, and some terms are not known).
+    sentence
+        The verdict in words, with series and bytes.
+    """
+
+    rows: list[tuple[str, int, int]]
+    verdict: str
+    sentence: str
+
+    @property
+    def mixed(self) -> bool:
+        """Whether more than one licence governs."""
+        return len(self.rows) > 1
+
+
+def allowed_names(use: str) -> tuple[str, ...]:
+    """Values of `license_short_name` whose terms allow a use, one of `USES`."""
+    if use not in USES:
+        raise ValueError(f"{use!r} is not one of {USES}")
+    return tuple(name for name, terms in TERMS.items() if use == "any" or terms.commercial)
+
+
+def condition(use: str) -> str:
+    """The SQL condition for rows of core.series that may be used so."""
+    return f"license_short_name IN ({literals(allowed_names(use))})"
+
+
+def summary(index: Index, cohort: Cohort) -> LicenseSummary:
+    """The licences of a cohort with series and bytes, and whether commercial use is allowed."""
+    rows = index.rows(
+        "SELECT coalesce(license_short_name, ?), count(*), "
+        f"CAST(coalesce(sum(series_bytes), 0) AS BIGINT) FROM {cohort.source} "
+        "GROUP BY 1 ORDER BY 2 DESC, 1",
+        [NOT_STATED],
+    )
+    return judge([(str(name), int(series), int(size)) for name, series, size in rows])
+
+
+def judge(rows: list[tuple[str, int, int]]) -> LicenseSummary:
+    """The verdict on commercial use over (licence, series, bytes)."""
+    allowed = allowed_names("commercial")
+    free = [row for row in rows if row[0] in allowed]
+    unknown = [row for row in rows if row[0] not in TERMS]
+    if not rows:
+        return LicenseSummary(rows, "unknown", "The cohort is empty.")
+    names = ", ".join(name for name, _, _ in rows)
+    if len(free) == len(rows):
+        mix = f"a mix of {names}, " if len(rows) > 1 else f"{names}, "
+        return LicenseSummary(
+            rows, "yes", f"Commercial use is allowed: {mix}with attribution. {_portion(rows)}."
+        )
+    withheld = [row for row in rows if row[0] not in allowed]
+    reasons = "; ".join(f"{name}: {_portion([(name, *rest)])}" for name, *rest in withheld)
+    if not free:
+        verdict = "unknown" if unknown else "no"
+        what = "cannot be cleared" if unknown else "is not allowed"
+        mix = "a mix of " if len(rows) > 1 else ""
+        return LicenseSummary(rows, verdict, f"Commercial use {what}: {mix}{reasons}.")
+    return LicenseSummary(
+        rows,
+        "in part",
+        f"A mix: {_portion(free)} of {_portion(rows)} may be used commercially, the rest may "
+        f"not ({reasons}); taken as a whole, the strictest terms govern.",
+    )
+
+
+def _portion(rows: list[tuple[str, int, int]]) -> str:
+    series = sum(count for _, count, _ in rows)
+    return f"{series:,} series ({bytes_text(sum(size for _, _, size in rows))})"

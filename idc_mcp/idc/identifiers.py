@@ -14,7 +14,7 @@ from typing import Literal
 
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.sql import literal
+from idc_mcp.idc.sql import literal, literals
 from idc_mcp.index.store import Index
 
 Kind = Literal["collection", "analysis_result", "patient", "study", "series", "doi"]
@@ -78,7 +78,8 @@ def identify(index: Index, text: str) -> Identified:
     if "/" in name and (found := _patient_of_collection(index, *name.split("/", 1))):
         return found
     named = _named(index, name)
-    patients = _patients(index, name)
+    # Looking for a patient reads a column of a million rows: skipped where it cannot find one.
+    patients = [] if named and _bare(name) not in _shared_names(index) else _patients(index, name)
     if len(named) + len(patients) > 1:
         raise BadArgument(
             f"'{text}' names {len(named) + len(patients)} things: "
@@ -225,6 +226,22 @@ def _named(index: Index, name: str) -> list[Identified]:
         if wanted in names:
             found.append(_of_kind(kind, names[wanted], name))  # type: ignore[arg-type]
     return found
+
+
+def _shared_names(index: Index) -> set[str]:
+    """Names that a patient shares with a collection or analysis result (none in v25)."""
+
+    def shared() -> set[str]:
+        names = {_bare(name) for name in (*collection_ids(index), *analysis_result_ids(index))}
+        bare = "regexp_replace(lower(PatientID), '[^0-9a-z]', '', 'g')"
+        return {
+            row[0]
+            for row in index.rows(
+                f"SELECT DISTINCT {bare} FROM core.series WHERE {bare} IN ({literals(names)})"
+            )
+        }
+
+    return index.once("shared_names", shared)
 
 
 def _names_of(

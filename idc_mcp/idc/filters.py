@@ -1,0 +1,173 @@
+"""The filters of a cohort: what may be asked, and how it is understood in this release.
+
+Keys are the columns' own names, and beside them what people ask for by meaning. Values match
+without regard to case; `*` stands for any text and `null` for an empty value. One that
+matches nothing is an error with the nearest values, never a zero.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _values(given: Any) -> Any:
+    """One value or several, as a list of text."""
+    many = given if isinstance(given, list) else [given]
+    if not many:
+        raise ValueError("the list is empty; leave the filter out or give a value")
+    if any(isinstance(value, bool) or not isinstance(value, str | int) for value in many):
+        raise ValueError("give text, or a list of texts")
+    texts = [str(value).strip() for value in many]
+    if "" in texts:
+        raise ValueError("a value is empty; use 'null' for series that have none")
+    return list(dict.fromkeys(texts))
+
+
+def _bounds(given: Any) -> Any:
+    """A range as {from, to}, [from, to], or one value for both."""
+    if isinstance(given, list):
+        if len(given) != 2:
+            raise ValueError("a range is {'from': …, 'to': …} or a list of two")
+        return {"from": given[0], "to": given[1]}
+    return given if isinstance(given, dict) else {"from": given, "to": given}
+
+
+class NumberRange(BaseModel):
+    """Numbers from/to, both included; either may be left out."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    low: float | None = Field(default=None, alias="from")
+    high: float | None = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NumberRange:
+        if self.low is None and self.high is None:
+            raise ValueError("the range has neither 'from' nor 'to'")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"'from' {self.low:g} is above 'to' {self.high:g}")
+        return self
+
+
+def _iso(given: Any) -> Any:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not _ISO_DATE.fullmatch(given):
+        digits = re.sub(r"\D", "", str(given))
+        hint = f"; {digits[:4]}-{digits[4:6]}-{digits[6:]}?" if len(digits) == 8 else ""
+        raise ValueError(f"{given!r} is not an ISO date such as 2010-01-31{hint}")
+    try:
+        date.fromisoformat(given)
+    except ValueError as error:
+        raise ValueError(f"{given!r} is not a date: {error}") from None
+    return given
+
+
+class DateRange(BaseModel):
+    """ISO dates from/to, both included; either may be left out."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    low: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="from")
+    high: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DateRange:
+        if self.low is None and self.high is None:
+            raise ValueError("the range has neither 'from' nor 'to'")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"'from' {self.low} is after 'to' {self.high}")
+        return self
+
+
+Values = Annotated[list[str] | None, BeforeValidator(_values)]
+Numbers = Annotated[NumberRange | None, BeforeValidator(_bounds)]
+Dates = Annotated[DateRange | None, BeforeValidator(_bounds)]
+
+
+class Filters(BaseModel):
+    """Filters of `idc_cohort`; all given ones must hold, any value of one suffices."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "collection_id", "analysis_result_id", "Modality", "BodyPartExamined", "Manufacturer",
+        "ManufacturerModelName", "PatientSex", "license_short_name", "sop_class_name",
+        "SOPClassUID", "transfer_syntax_name", "TransferSyntaxUID",
+        "PhotometricInterpretation", "source_DOI", "aws_bucket",
+    )  # fmt: skip
+    """Values of a column whose every value is known: a wrong one is named at once."""
+    IDENTIFIERS: ClassVar[tuple[str, ...]] = (
+        "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "crdc_series_uuid",
+    )  # fmt: skip
+    """Values of a column with too many values to list; each is looked up."""
+    TEXTS: ClassVar[tuple[str, ...]] = ("SeriesDescription", "StudyDescription")
+    """Contained in the column's text."""
+    COLLECTION_TEXTS: ClassVar[tuple[str, ...]] = (
+        "cancer_types", "tumor_locations", "species", "program_id",
+    )  # fmt: skip
+    """Contained in the text of the collection."""
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        "series_size_MB", "instanceCount", "series_init_idc_version",
+        "series_revised_idc_version",
+    )  # fmt: skip
+
+    collection_id: Values = None
+    analysis_result_id: Values = None
+    Modality: Values = None
+    BodyPartExamined: Values = None
+    Manufacturer: Values = None
+    ManufacturerModelName: Values = None
+    PatientSex: Values = None
+    license_short_name: Values = None
+    sop_class_name: Values = None
+    SOPClassUID: Values = None
+    transfer_syntax_name: Values = None
+    TransferSyntaxUID: Values = None
+    PhotometricInterpretation: Values = None
+    source_DOI: Values = None
+    aws_bucket: Values = None
+    PatientID: Values = None
+    StudyInstanceUID: Values = None
+    SeriesInstanceUID: Values = None
+    crdc_series_uuid: Values = None
+    SeriesDescription: Values = None
+    StudyDescription: Values = None
+    cancer_types: Values = None
+    tumor_locations: Values = None
+    species: Values = None
+    program_id: Values = None
+    patient_age_years: Numbers = None
+    StudyDate: Dates = None
+    series_size_MB: Numbers = None
+    instanceCount: Numbers = None
+    series_init_idc_version: Numbers = None
+    series_revised_idc_version: Numbers = None
+    has_annotations: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_null(cls, given: Any) -> Any:
+        # A null is not "any": left unsaid, the caller would believe it had filtered.
+        if isinstance(given, dict):
+            for name, value in given.items():
+                if value is None:
+                    raise ValueError(
+                        f"{name} is null; leave it out for any value, or give 'null' as text "
+                        "for series that have none"
+                    )
+        return given
+
+    def given(self) -> dict[str, Any]:
+        """The filters that were given, by name."""
+        return {
+            name: value
+            for name in type(self).model_fields
+            if (value := getattr(self, name)) is not None
+        }

@@ -1,0 +1,48 @@
+"""What misleads a reader of a column, in a sentence each. Figures are asked for, not kept here."""
+
+from __future__ import annotations
+
+COLUMN_CAUTIONS: dict[str, str] = {
+    "BodyPartExamined": "Null for many series (all slides); on SEG and RTSTRUCT it names the "
+    "source acquisition, not what was segmented. Disease and site are "
+    "collections_index.cancer_types and tumor_locations.",
+    "PatientAge": "Text such as 063Y, 018M or 004D, null for most series; 000Y is frequent and "
+    "not an age at birth.",
+    "PatientSex": "Null for most series, and a few values are junk.",
+    "StudyDate": "ISO text (2001-12-31), shifted per patient: never order across patients.",
+    "SeriesDate": "ISO text (2001-12-31), shifted per patient: never order across patients.",
+    "Manufacturer": "One maker has several spellings: match with contains(lower(…), …). Derived "
+    "series name the software or group that made them.",
+    "license_short_name": "A licence is per series. Judge by a list of what is allowed, never by "
+    "NOT LIKE '%NC%'; the strictest governs a mix.",
+    "aws_bucket": "The bucket is not the licence.",
+    "collection_id": "Lower case with underscores; derived series keep their source's.",
+    "analysis_result_id": "Null is original data or a derived series that belongs to no analysis "
+    "result.",
+    "PatientID": "Unique only within a collection: a patient is (collection_id, PatientID).",
+    "cancer_types": "Comma-joined free text in mixed case: match with contains(lower(…), …).",
+    "tumor_locations": "Comma-joined free text in mixed case: match with contains(lower(…), …).",
+    "species": "Comma-joined text.",
+    "collections": "Comma-joined text.",
+    "modalities": "Comma-joined text.",
+    "series_size_MB": "Decimal megabytes; times 1e6 it is the exact number of bytes.",
+    "SOPClassUID": "Some series have several, comma-joined.",
+    "TransferSyntaxUID": "Some series have several, comma-joined.",
+    "transfer_syntax_name": "Some series have several, comma-joined.",
+    "max_idc_version": "The next release revised the series, removed it, or moved it to another "
+    "bucket: a row here is not by itself a removal.",
+    "min_idc_version": "A move between buckets starts a new row too.",
+}
+"""By column name, whatever its table."""
+
+SEGMENTED_ANATOMY = (
+    "What a segmentation segments is seg_index.SegmentedPropertyType_CodeMeanings (rows not in "
+    "this catalogue), not BodyPartExamined, which names the source images."
+)
+"""For questions that join segmentations and anatomy."""
+
+PRIOR_VERSIONS = (
+    "prior_versions_index mixes superseded, moved and removed series; removed here are those "
+    "that the release before served and this one did not."
+)
+"""For the account of a release."""

@@ -1,0 +1,233 @@
+"""Words of the field: what people say, and what the catalogue calls it. Facts only.
+
+Everything is written folded (lower case, spaces for other characters); the readers of these
+tables are `search_query` (what a query means) and `schema` (what a column used to be called).
+"""
+
+from __future__ import annotations
+
+from idc_mcp.idc.nearest import folded
+
+MODALITIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ANN": ("bulk annotations", ("ann", "bulk annotation", "annotation")),
+    "CR": ("computed radiography", ("cr", "computed radiography", "xray", "x ray", "radiograph",
+                                    "radiography", "plain film", "cxr")),
+    "CT": ("computed tomography", ("ct", "computed tomography", "cat scan", "cbct", "ldct")),
+    "DX": ("digital radiography", ("dx", "digital radiography", "xray", "x ray", "radiograph",
+                                   "radiography", "plain film", "cxr")),
+    "FUSION": ("fusion", ("image fusion",)),
+    "KO": ("key objects", ("ko", "key object", "key image")),
+    "M3D": ("3D models", ("m3d", "stl", "mesh", "3d model", "3d print")),
+    "MG": ("mammography", ("mg", "mammography", "mammogram", "mammo", "tomosynthesis", "dbt",
+                           "ffdm")),
+    "MR": ("magnetic resonance", ("mr", "mri", "magnetic resonance", "nmr", "dce mri", "mpmri",
+                                  "dwi", "dce")),
+    "NM": ("nuclear medicine", ("nm", "nuclear medicine", "spect", "scintigraphy")),
+    "OT": ("other", ("parametric map",)),
+    "PR": ("presentation states", ("presentation state",)),
+    "PT": ("positron emission tomography", ("pt", "pet", "positron emission",
+                                            "positron emission tomography", "fdg pet")),
+    "REG": ("registrations", ("reg", "registration", "spatial registration")),
+    "RF": ("fluoroscopy", ("rf", "fluoroscopy", "radiofluoroscopy")),
+    "RTDOSE": ("radiotherapy dose", ("rtdose", "rt dose", "dose map", "radiotherapy",
+                                     "radiation therapy")),
+    "RTPLAN": ("radiotherapy plans", ("rtplan", "rt plan", "treatment plan", "radiotherapy",
+                                      "radiation therapy")),
+    "RTSTRUCT": ("radiotherapy structures", ("rtstruct", "rt structure", "rt struct",
+                                             "structure set", "rt structure set", "contour",
+                                             "radiotherapy", "radiation therapy", "annotation")),
+    "RWV": ("real world value maps", ("rwv", "real world value")),
+    "SEG": ("segmentations", ("seg", "segmentation", "segmented", "segment", "segmentation mask",
+                              "mask", "annotation", "label map", "labelmap")),
+    "SM": ("slide microscopy", ("sm", "slide", "whole slide", "whole slide image", "wsi",
+                                "pathology", "histology", "histopathology", "h e", "he stain",
+                                "hematoxylin", "haematoxylin", "microscopy", "digital pathology",
+                                "slide microscopy", "biopsy slide", "pathology slide")),
+    "SR": ("structured reports", ("sr", "structured report", "measurement", "annotation",
+                                  "radiomics feature")),
+    "US": ("ultrasound", ("us", "ultrasound", "sonography", "ultrasonography", "sonogram",
+                          "ceus")),
+    "XA": ("angiography", ("xa", "angiography", "angiogram")),
+    "XC": ("photographs", ("xc", "photograph", "photo")),
+}  # fmt: skip
+"""DICOM modality (PS3.3 C.7.3.1.1.1): its name, and the words that mean it."""
+
+SAME: tuple[tuple[str, ...], ...] = (
+    ("kidney", "renal"),
+    ("liver", "hepatic"),
+    ("lung", "pulmonary"),
+    ("chest", "thorax", "thoracic"),
+    ("stomach", "gastric"),
+    ("uterus", "uterine", "womb"),
+    ("skin", "cutaneous"),
+    ("esophagus", "esophageal", "oesophagus", "oesophageal"),
+    ("pancreas", "pancreatic"),
+    ("ovary", "ovarian"),
+    ("prostate", "prostatic"),
+    ("cervix", "cervical"),
+    ("testicle", "testicular", "testis", "testes"),
+    ("rectum", "rectal"),
+    ("bladder", "vesical"),
+    ("breast", "mammary"),
+    ("adrenal", "adrenocortical"),
+    ("brain", "cerebral", "intracranial"),
+    ("bile", "biliary"),
+    ("eye", "ocular", "intraocular"),
+    ("mouse", "mice", "murine"),
+    ("canine", "dog"),
+    ("metastasis", "metastase", "metastatic", "met"),
+    ("glioblastoma", "gbm"),
+    ("hepatocellular", "hcc"),
+    ("mesothelioma", "meso"),
+    ("tumor", "tumour", "neoplasm"),
+    ("leukemia", "leukaemia"),
+    ("pediatric", "paediatric", "childhood", "child", "children"),
+    ("covid", "coronavirus", "sars"),
+    ("license", "licence", "licensing", "licensed"),
+    ("totalsegmentator", "total segmentator"),
+)
+"""Words that mean the same."""
+
+NEAR: dict[str, tuple[str, ...]] = {
+    "lung": ("chest", "thorax", "nsclc", "mediastinum", "luad", "lusc"),
+    "chest": ("lung", "mediastinum", "chestabdpelvi", "chestabdomen", "neckchest"),
+    "brain": ("glioma", "glioblastoma", "astrocytoma", "head", "skull", "schwannoma"),
+    "glioma": ("glioblastoma", "astrocytoma", "brain", "oligodendroglioma", "lgg"),
+    "glioblastoma": ("glioma", "brain"),
+    "colon": ("colorectal", "bowel", "rectum", "crc"),
+    "colorectal": ("colon", "rectum", "crc"),
+    "rectum": ("colorectal",),
+    "crc": ("colorectal", "colon", "rectum"),
+    "bowel": ("colon", "colorectal", "rectum"),
+    "kidney": ("rcc", "ccrcc"),
+    "rcc": ("kidney", "ccrcc"),
+    "liver": ("hepatocellular",),
+    "hepatocellular": ("liver",),
+    "nsclc": ("lung",),
+    "skin": ("melanoma",),
+    "uterus": ("endometrial", "endometrium"),
+    "endometrial": ("uterus",),
+    "blood": ("leukemia", "lymphoma", "myeloma"),
+    "lymph": ("lymphoma", "lymphadenopathy"),
+    "head": ("brain", "skull", "headneck"),
+    "neck": ("headneck", "larynx", "hnscc"),
+    "hnscc": ("head", "neck"),
+    "bone": ("marrow", "osteosarcoma", "spine"),
+    "spine": ("lspine", "tspine", "cspine", "tlspine"),
+    "tumor": ("cancer", "lesion"),
+    "nodule": ("lesion",),
+    "mouse": ("pdx", "pdmr"),
+    "animal": ("mouse", "canine"),
+    "cancer": ("carcinoma", "adenocarcinoma", "tumor", "sarcoma", "lymphoma", "melanoma",
+               "leukemia", "malignant"),
+    "commercial": ("license",),
+    "healthy": ("normal", "noncancer"),
+    "normal": ("healthy", "noncancer"),
+}  # fmt: skip
+"""Words that are close without meaning the same: they match, and rank lower."""
+
+COLUMN_WORDS: dict[str, tuple[str, ...]] = {
+    "scanner": ("index.Manufacturer", "index.ManufacturerModelName"),
+    "vendor": ("index.Manufacturer",),
+    "manufacturer": ("index.Manufacturer",),
+    "model name": ("index.ManufacturerModelName",),
+    "age": ("index.PatientAge",),
+    "patient age": ("index.PatientAge",),
+    "sex": ("index.PatientSex",),
+    "gender": ("index.PatientSex",),
+    "female": ("index.PatientSex",),
+    "male": ("index.PatientSex",),
+    "license": ("index.license_short_name",),
+    "licence": ("index.license_short_name",),
+    "commercial": ("index.license_short_name",),
+    "size": ("index.series_size_MB",),
+    "gigabyte": ("index.series_size_MB",),
+    "terabyte": ("index.series_size_MB",),
+    "body part": ("index.BodyPartExamined",),
+    "anatomy": ("index.BodyPartExamined", "collections_index.tumor_locations"),
+    "organ": ("index.BodyPartExamined", "collections_index.tumor_locations"),
+    "site": ("collections_index.tumor_locations",),
+    "diagnosis": ("collections_index.cancer_types",),
+    "disease": ("collections_index.cancer_types",),
+    "animal": ("collections_index.species",),
+    "doi": ("index.source_DOI",),
+    "citation": ("collections_index.sources", "analysis_results_index.citation"),
+    "version": ("index.series_init_idc_version", "index.series_revised_idc_version"),
+    "slice count": ("index.instanceCount",),
+    "number of slice": ("index.instanceCount",),
+    "compression": ("index.transfer_syntax_name",),
+    "transfer syntax": ("index.transfer_syntax_name",),
+    "stain": ("sm_index.staining_usingSubstance_CodeMeaning",),
+    "staining": ("sm_index.staining_usingSubstance_CodeMeaning",),
+    "magnification": ("sm_index.ObjectiveLensPower",),
+    "slice thickness": ("ct_index.SliceThickness", "mr_index.SliceThickness"),
+    "clinical data": ("collections_index.supporting_data",),
+    "tracer": ("pt_index.Radiopharmaceutical",),
+    "b value": ("mr_index.DiffusionBValue",),
+}
+"""Words that name a column, as `table.column`."""
+
+WEAK = frozenset(
+    "cancer tumor disease patient subject image imaging scan data study series case file "
+    "tissue human collection name type value number".split()
+)
+"""Words too general to be a match by themselves."""
+
+STOPWORDS = frozenset(
+    "a all an and any are as at be by can contain do does find for from get give has have i in "
+    "include is it its list me my of on only or please show some that the their there these this "
+    "to use used using want what where which with dataset datasets idc".split()
+)
+"""Words that say nothing about the data."""
+
+RENAMED_COLUMNS: dict[str, str] = {
+    "CancerTypes": "cancer_types",
+    "CancerType": "cancer_types",
+    "TumorLocations": "tumor_locations",
+    "TumorLocation": "tumor_locations",
+    "Location": "tumor_locations",
+    "Subjects": "subjects",
+    "Species": "species",
+    "SupportingData": "supporting_data",
+    "Program": "program_id",
+    "Status": "status",
+    "Updated": "updated",
+    "DateUpdated": "updated",
+    "Description": "description",
+    "Sources": "sources",
+    "ImageTypes": "sources",
+    "DOI": "source_DOI",
+    "URL": "source_url",
+    "ID": "analysis_result_id",
+    "Title": "analysis_result_title",
+    "Collections": "collections",
+    "AnalysisArtifacts": "modalities",
+    "LicenseShortName": "license_short_name",
+    "LicenseLongName": "license_long_name",
+    "LicenseURL": "license_url",
+    "Access": "sources",
+    "gcs_url": "series_aws_url",
+    "aws_url": "series_aws_url",
+    "series_uuid": "crdc_series_uuid",
+    "SeriesSizeMB": "series_size_MB",
+    "idc_version": "series_init_idc_version",
+}
+"""What a column was called in earlier builds, in BigQuery or in old snippets, and is now."""
+
+
+def suggestions(column: str, value: str) -> list[str]:
+    """What the catalogue may call `value` in a column, best first; not checked against it.
+
+    `suggestions("Modality", "MRI")` is `["MR"]`, `suggestions("tumor_locations", "renal")` is
+    `["kidney"]`.
+    """
+    word = folded(value)
+    if column == "Modality":
+        return [
+            code
+            for code, (name, words) in MODALITIES.items()
+            if word in words or word == name or word.removesuffix("s") in words
+        ]
+    same = [other for group in SAME if word in group for other in group if other != word]
+    others = [*same, *NEAR.get(word, ())]
+    return [other.upper() for other in others] if column == "BodyPartExamined" else others

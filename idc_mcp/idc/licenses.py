@@ -157,7 +157,7 @@ def judge(rows: list[tuple[str, int, int]]) -> LicenseSummary:
             rows, "yes", f"Commercial use is allowed: {mix}with attribution. {_portion(rows)}."
         )
     withheld = [row for row in rows if row[0] not in allowed]
-    reasons = "; ".join(f"{name}: {_portion([(name, *rest)])}" for name, *rest in withheld)
+    reasons = "; ".join(f"{row[0]}: {_portion([row])}" for row in withheld)
     if not free:
         verdict = "unknown" if unknown else "no"
         what = "cannot be cleared" if unknown else "is not allowed"

@@ -1,0 +1,149 @@
+"""What a caller may name: tables of the release, cohort handles, the statement's WITH names.
+
+The rules for names stand here, with what to say of a name that is old, misspelt, a file, or
+of a table whose rows are not on this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from idc_mcp.errors import IdcError, NotFound, Refused, Unavailable
+from idc_mcp.index import functions
+
+SCHEMA = "call idc_schema, which describes tables, columns and their values"
+
+HANDLE = re.compile(r"c_[0-9a-f]{6,64}")
+_FILE_SIGNS = re.compile(r"[/\\.:*?\x00-\x1f]")
+_SYSTEM_PREFIXES = ("duckdb_", "pg_", "pragma_", "sqlite_")
+_SYSTEM_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
+_OUR_SCHEMAS = {"core", "facts"}
+
+
+RENAMED_TABLES = {"idc_index": "index", "analysis_results": "analysis_results_index"}
+RENAMED_TABLES |= {"collections": "collections_index", "original_collections": "collections_index"}
+"""Names that older recipes use."""
+
+RENAMED_COLUMNS = {
+    "cancertypes": "cancer_types", "cancertype": "cancer_types", "cancer_type": "cancer_types",
+    "tumorlocations": "tumor_locations", "tumorlocation": "tumor_locations",
+    "tumor_location": "tumor_locations", "supportingdata": "supporting_data",
+    "program": "program_id", "collection": "collection_id", "id": "analysis_result_id",
+    "title": "analysis_result_title", "doi": "source_DOI", "subject": "subjects",
+    "license": "license_short_name", "gcs_bucket": "aws_bucket",
+    "patient_id": "PatientID", "patient_sex": "PatientSex", "patient_age": "PatientAge",
+    "study_instance_uid": "StudyInstanceUID", "series_instance_uid": "SeriesInstanceUID",
+    "body_part_examined": "BodyPartExamined", "instance_count": "instanceCount",
+    "instance_size": "series_size_MB", "series_size": "series_size_MB",
+    "series_size_bytes": "series_size_MB",
+}  # fmt: skip
+"""Columns of older releases, and what people write for one, with today's name."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a caller may name."""
+
+    tables: Collection[str]
+    described: Collection[str] = ()
+    cohorts: Collection[str] = ()
+
+
+def with_names(nodes: list[dict[str, Any]]) -> set[str]:
+    """Names that WITH gives. Wherever they stand, none can mean a file or a system table."""
+    names = set()
+    for node in nodes:
+        if isinstance(node.get("cte_map"), dict):
+            names |= {str(entry["key"]).lower() for entry in node["cte_map"]["map"]}
+    for name in names:
+        if name.startswith(_SYSTEM_PREFIXES) or _FILE_SIGNS.search(name):
+            raise Refused(
+                f"WITH may not use the name '{name}', which can also mean a file or a table of "
+                "the system.",
+                next_step="give it another name, of letters, digits and _",
+            )
+    return names
+
+
+def cohort_of(node: dict[str, Any], ctes: set[str], catalogue: Catalogue) -> str | None:
+    """Check a table reference of the engine's tree; the cohort's handle where it is one.
+
+    Raises
+    ------
+    Refused, NotFound, Unavailable
+    """
+    written = str(node["table_name"])
+    name, schema = written.lower(), str(node["schema_name"]).lower()
+    path = node.get("qualified_name", {}).get("path", ())
+    if node["catalog_name"] or len(path) > 2 or schema not in {"", "main", "recurring"}:
+        raise _wrong_schema(".".join(filter(None, (node["catalog_name"], schema, written))), schema)
+    if schema == "recurring" and name not in ctes:
+        raise _wrong_schema(f"{schema}.{written}", schema)
+    if name in ctes and schema != "main":
+        return None
+    if name in {table.lower() for table in catalogue.tables}:
+        return None
+    if HANDLE.fullmatch(name):
+        if name not in catalogue.cohorts or schema:
+            raise NotFound(
+                f"No cohort {written} is known here.",
+                next_step="call idc_cohort with what it should hold; it gives the handle to use",
+            )
+        return name
+    raise _no_table(written, catalogue)
+
+
+def _wrong_schema(written: str, schema: str) -> IdcError:
+    if schema in _SYSTEM_SCHEMAS:
+        return Refused(f"{written} is a table of the system.", next_step=SCHEMA)
+    if schema in _OUR_SCHEMAS:
+        return Refused(f"{written} is internal to this server.", next_step=SCHEMA)
+    return Refused(
+        f"{written} names a database or schema; there is only main.",
+        next_step=f"name the table alone; {SCHEMA}",
+    )
+
+
+def _no_table(written: str, catalogue: Catalogue) -> IdcError:
+    name = written.lower()
+    described = {table.lower(): table for table in catalogue.described}
+    if name in described:
+        return Unavailable(
+            f"The release describes the table {described[name]}, but its rows are not on this "
+            "machine.",
+            next_step=f"call idc_schema with table '{described[name]}' for its columns and for "
+            "how to have its rows",
+        )
+    if name in RENAMED_TABLES:
+        return NotFound(
+            f"There is no table {written}; this release calls it {RENAMED_TABLES[name]}.",
+            nearest=[RENAMED_TABLES[name]],
+            next_step=f'write FROM "{RENAMED_TABLES[name]}"',
+        )
+    if name.startswith(_SYSTEM_PREFIXES):
+        return Refused(f"{written} is a table of the system.", next_step=SCHEMA)
+    if _FILE_SIGNS.search(written):
+        return Refused(
+            f"'{written}' would be a file: files are not read.", next_step=functions.FILES[1]
+        )
+    return NotFound(
+        f"There is no table {written}.",
+        nearest=get_close_matches(name, [*catalogue.tables, *described], n=3),
+        next_step=f"the tables are {', '.join(catalogue.tables)}; {SCHEMA}",
+    )
+
+
+def hint(message: str) -> str:
+    """What to add to an error of the engine: the successor of an old column name."""
+    quoted = {name.lower() for name in re.findall(r'"([^"]+)"', message.split("\n", 1)[0])}
+    for name in sorted(quoted & RENAMED_COLUMNS.keys()):
+        return f"the column is called {RENAMED_COLUMNS[name]} in this release; {SCHEMA}"
+    if "not found" in message or "does not exist" in message:
+        return SCHEMA
+    if "prepared statement parameters" in message or "Values were not provided" in message:
+        return "write the values into the statement: parameters cannot be given"
+    return ""

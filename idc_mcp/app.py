@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from idc_mcp.idc.cards import Cards
 from idc_mcp.idc.cohorts import Cohorts
 from idc_mcp.idc.search import SearchIndex
 from idc_mcp.index.pool import SqlPool
@@ -24,6 +25,7 @@ class App:
     index: Index
     pool: SqlPool
     cohorts: Cohorts
+    cards: Cards
     search: SearchIndex
 
     @classmethod
@@ -44,6 +46,7 @@ class App:
             index=index,
             pool=pool,
             cohorts=Cohorts(index, pool, settings),
+            cards=Cards(index),
             search=SearchIndex(index),
         )
 

@@ -31,21 +31,33 @@ def private_directory(path: Path) -> Path:
 
 
 @contextmanager
+def scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
+    """Give a new temporary file in `directory`; it is removed at the end if still there."""
+    handle, name = tempfile.mkstemp(dir=directory, prefix=".part-", suffix=suffix)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes its place only if the block succeeds.
 
     Two processes that write the same file do no harm: the last whole one stays.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
+    with scratch_file(path.parent, path.suffix) as part:
         yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        publish(part, path)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Put a finished temporary file in the place of `path`, for good."""
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.replace(path)
 
 
 def write_whole(path: Path, content: str) -> None:

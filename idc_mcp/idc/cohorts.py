@@ -1,9 +1,17 @@
-"""Cohorts: a set of series of one release, by identifiers, filters, SQL, list or manifest."""
+"""Cohorts: from what callers say to what every tool takes, and back by a handle."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from idc_mcp.errors import BadArgument, Damaged, NotFound
+from idc_mcp.idc.cohort_files import HANDLE, CohortFiles, Kept
+from idc_mcp.idc.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
+from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.identifiers import identify
+from idc_mcp.idc.matching import match
+from idc_mcp.idc.series_lists import series_of_sql
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
@@ -14,8 +22,9 @@ class Cohort:
     """A resolved cohort.
 
     `source` goes behind FROM in SQL of ours: rows of core.series (the columns of `index` and
-    `series_bytes`, `patient_key`, `study_key`). Series of prior versions have NULL in the
-    columns that `prior_versions_index` lacks.
+    `series_bytes`, `patient_key`, `study_key`). Series of prior versions (`prior`) have NULL
+    in the columns that `prior_versions_index` lacks. `definition` is SQL that a caller can
+    run, and `view` the SELECT that the handle stands for in callers' SQL.
     """
 
     handle: str
@@ -23,16 +32,153 @@ class Cohort:
     definition: str
     source: str
     prior: bool = False
+    view: str = ""
+    name: str = ""
+    spec: Definition | None = None
+
+    @classmethod
+    def of(cls, spec: Definition, name: str = "") -> Cohort:
+        """The cohort of a definition."""
+        return cls(
+            handle=spec.handle,
+            understood=spec.understood(),
+            definition=spec.readable(),
+            source=f"({spec.select(SERIES)}) AS series",
+            prior=spec.has_prior,
+            view=spec.select(INDEX),
+            name=name,
+            spec=spec,
+        )
 
 
 class Cohorts:
-    """Resolves and keeps cohorts."""
+    """Resolves cohorts, and keeps those that were given a handle."""
 
     def __init__(self, index: Index, pool: SqlPool, settings: Settings) -> None:
         self.index = index
         self.pool = pool
-        self.settings = settings
+        self.files = CohortFiles(index, settings.state_dir)
 
     def resolve(self, cohort: str) -> Cohort:
-        """A cohort as callers name it: a handle, or identifiers with commas."""
-        raise NotImplementedError
+        """A cohort as callers name it: a handle, or identifiers with commas.
+
+        Raises
+        ------
+        BadArgument, NotFound
+            It is empty, or a part of it is unknown.
+        Damaged
+            Its file is corrupt and cannot be made again from what is kept.
+        """
+        parts = [part.strip() for part in cohort.split(",") if part.strip()]
+        if len(parts) == 1 and HANDLE.fullmatch(parts[0]):
+            return self._by_handle(parts[0].lower())
+        return Cohort.of(self.define(identifiers=parts or [cohort]))
+
+    def define(
+        self,
+        *,
+        identifiers: list[str] | None = None,
+        series: SeriesSet | None = None,
+        filters: Filters | None = None,
+        use: str = "any",
+    ) -> Definition:
+        """A definition from what a caller gave; handles may stand among the identifiers."""
+        named: set[tuple[str, str]] = set()
+        within: dict[str, Definition] = {}
+        for text in identifiers or []:
+            if HANDLE.fullmatch(text.strip()):
+                other = self._by_handle(text.strip().lower()).spec
+                assert other is not None
+                within[other.handle] = other
+            else:
+                found = identify(self.index, text)
+                named.add((PRIOR_KIND if found.prior else found.kind, found.value))
+        given = filters or Filters()
+        return Definition(
+            release=self.index.release.name,
+            identifiers=tuple(sorted(named)),
+            within=tuple(within[handle] for handle in sorted(within)),
+            series=series,
+            filters=given,
+            conditions=tuple(match(self.index, given)),
+            use=use,
+        )
+
+    def keep(self, definition: Definition, *, name: str = "", origin: str = "") -> Cohort:
+        """Keep a definition under its handle; `origin` is the SQL that gave its series."""
+        self.files.keep(Kept(definition.handle, definition.canonical(), name, origin))
+        return Cohort.of(definition, name)
+
+    def for_use(self, cohort: Cohort, use: str) -> Cohort:
+        """The part of a cohort whose licences allow `use`, kept under its own handle."""
+        assert cohort.spec is not None
+        if cohort.spec.use == use:
+            return self.keep(cohort.spec, name=cohort.name)
+        return self.keep(replace(cohort.spec, use=use))
+
+    def views(self, sql: str) -> dict[str, str]:
+        """The SELECT of every cohort that a caller's SQL may name, by handle.
+
+        Handles that are not kept here are left out: the guard says so where one is used.
+        """
+        handles = {found.lower() for found in HANDLE.findall(sql)}
+        return {
+            handle: self._by_handle(handle).view
+            for handle in sorted(handles)
+            if self.files.known(handle)
+        }
+
+    def _by_handle(self, handle: str) -> Cohort:
+        kept = self.files.load(handle)
+        if kept is None:
+            raise NotFound(
+                f"No cohort {handle} is kept on this machine.",
+                next_step="call idc_cohort again with the same definition: it gives the same "
+                "handle",
+            )
+        definition = self._loaded(kept.definition)
+        for series in _series_sets(definition):
+            if not self.files.proven(series.digest):
+                self._rebuild(kept, series)
+        return Cohort.of(definition, kept.name)
+
+    def _rebuild(self, kept: Kept, series: SeriesSet) -> None:
+        """Make a missing or damaged set of series again, where SQL can give the same ones."""
+        problem = f"The series of cohort {kept.handle} ({series.path}) are missing or damaged"
+        if not kept.origin:
+            raise Damaged(
+                f"{problem}, and a list or manifest cannot be read again from here.",
+                next_step="call idc_cohort again with the same list or manifest",
+            )
+        made = series_of_sql(self, kept.origin)
+        if made.digest != series.digest:
+            raise Damaged(
+                f"{problem}, and its SQL now gives other series.",
+                next_step=f"call idc_cohort(sql=…) for a new handle; the SQL was: {kept.origin}",
+            )
+
+    def _loaded(self, content: dict[str, Any]) -> Definition:
+        if content["release"] != self.index.release.name:
+            raise BadArgument(
+                f"This cohort was made on IDC {content['release']}; this server has "
+                f"{self.index.release.name}.",
+                next_step="call idc_cohort again with its definition, and compare the counts",
+            )
+        filters = Filters.model_validate(content.get("filters", {}))
+        kept = content.get("series")
+        return Definition(
+            release=content["release"],
+            identifiers=tuple((kind, value) for kind, value in content.get("identifiers", [])),
+            within=tuple(self._loaded(other) for other in content.get("within", [])),
+            series=SeriesSet(kept["digest"], kept["prior"], self.files.series_path(kept["digest"]))
+            if kept
+            else None,
+            filters=filters,
+            conditions=tuple(match(self.index, filters)),
+            use=content.get("use", "any"),
+        )
+
+
+def _series_sets(definition: Definition) -> list[SeriesSet]:
+    own = [definition.series] if definition.series else []
+    return own + [found for other in definition.within for found in _series_sets(other)]

@@ -1,0 +1,186 @@
+"""The card of a cohort: how much it is, under which licences, and what to beware of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from idc_mcp.errors import NotFound
+from idc_mcp.idc.cohorts import Cohort
+from idc_mcp.idc.definitions import Definition
+from idc_mcp.idc.licenses import NOT_STATED, LicenseSummary, judge
+from idc_mcp.idc.matching import ANNOTATION_MODALITIES, Condition
+from idc_mcp.idc.sql import identifier
+from idc_mcp.index.store import Index
+
+KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
+    ("ispy2", "SEG", "old ISPY2 SEG objects have wrong bit encoding (highdicom issue 344)"),
+    (
+        "nsclc_radiogenomics",
+        "SEG",
+        "old NSCLC-Radiogenomics SEG objects have wrong bit encoding (highdicom issue 344)",
+    ),
+    ("ispy1", "SEG", "some ISPY1 SEG objects are empty"),
+)
+"""(collection_id, Modality, what is wrong), for data with known faults."""
+
+_CARDS = 512
+_MIN_NULLS_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Card:
+    """Counts and findings; bytes are exact, `instances` counts files.
+
+    `modalities` and `collections` are (name, series), most first.
+    """
+
+    collections: list[tuple[str, int]]
+    patients: int
+    studies: int
+    series: int
+    instances: int
+    bytes: int
+    modalities: list[tuple[str, int]]
+    licenses: LicenseSummary
+    near_misses: list[tuple[str, str, int]]
+    warnings: list[str]
+
+
+class Cards:
+    """Cards of cohorts; one is worked out once, since a release never changes."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.card = lru_cache(maxsize=_CARDS)(self._card)
+
+    def _card(self, cohort: Cohort) -> Card:
+        """The card of a cohort.
+
+        Raises
+        ------
+        NotFound
+            No series is in it; which condition removed them is said.
+        """
+        groups = self.index.rows(
+            "SELECT collection_id, Modality, license_short_name, count(*), "
+            "CAST(coalesce(sum(instanceCount), 0) AS BIGINT), "
+            f"CAST(coalesce(sum(series_bytes), 0) AS BIGINT) FROM {cohort.source} GROUP BY ALL"
+        )
+        if not groups:
+            raise self._empty(cohort)
+        patients, studies = self.index.rows(
+            "SELECT count(DISTINCT patient_key), count(DISTINCT study_key) "
+            f"FROM {cohort.source}"
+        )[0]
+        collections: Counter[str] = Counter()
+        modalities: Counter[str] = Counter()
+        licences: dict[str, list[int]] = {}
+        for collection, modality, licence, series, _, size in groups:
+            collections[collection] += series
+            modalities[modality] += series
+            entry = licences.setdefault(licence or NOT_STATED, [0, 0])
+            entry[0] += series
+            entry[1] += size
+        series = sum(group[3] for group in groups)
+        conditions = cohort.spec.conditions if cohort.spec else ()
+        return Card(
+            collections=collections.most_common(),
+            patients=patients,
+            studies=studies,
+            series=series,
+            instances=sum(group[4] for group in groups),
+            bytes=sum(group[5] for group in groups),
+            modalities=modalities.most_common(),
+            licenses=judge(
+                sorted(
+                    ((name, count, size) for name, (count, size) in licences.items()),
+                    key=lambda row: (-row[1], row[0]),
+                )
+            ),
+            near_misses=[
+                (condition.name, value, count)
+                for condition in conditions
+                for value, count in condition.nearly
+            ],
+            warnings=[
+                *(note for condition in conditions for note in condition.notes),
+                *(self._nulls(cohort.spec, series) if cohort.spec else ()),
+                *_warnings(cohort, collections, modalities, {(g[0], g[1]) for g in groups}),
+            ],
+        )
+
+    def _nulls(self, spec: Definition, series: int) -> Iterator[str]:
+        """What a filter left out only because its column is empty there."""
+        nulls = self.index.once(
+            "null_columns",
+            lambda: {
+                row[0]
+                for row in self.index.rows(
+                    "SELECT column_name FROM facts.columns "
+                    "WHERE table_name = 'index' AND nulls > rows * 0.005"
+                )
+            },
+        )
+        for condition in spec.conditions:
+            if condition.name not in nulls or "IS NULL" in condition.sql:
+                continue
+            left_out = self._count(
+                _without(spec, condition), f"{identifier(condition.name)} IS NULL"
+            )
+            if left_out > series * _MIN_NULLS_SHARE:
+                yield (
+                    f"{condition.name} is empty in {left_out:,} series that match the rest; "
+                    "they are left out"
+                )
+
+    def _empty(self, cohort: Cohort) -> NotFound:
+        spec = cohort.spec
+        if spec is None or not (spec.conditions or spec.use != "any"):
+            return NotFound(f"The cohort has no series: {cohort.understood}.")
+        removed = [
+            f"without {condition.name} {self._count(_without(spec, condition)):,} series"
+            for condition in spec.conditions
+        ]
+        if spec.use != "any":
+            removed.append(f"without use={spec.use} {self._count(replace(spec, use='any')):,} series")
+        return NotFound(
+            f"No series matches all of this together: {cohort.understood}. "
+            f"There are, {'; '.join(removed)}.",
+            next_step="loosen the condition that removes them, or call idc_search",
+        )
+
+    def _count(self, spec: Definition, condition: str = "true") -> int:
+        count = self.index.value(f"SELECT count(*) FROM {Cohort.of(spec).source} WHERE {condition}")
+        return int(count)
+
+
+def _without(spec: Definition, condition: Condition) -> Definition:
+    others = tuple(other for other in spec.conditions if other.name != condition.name)
+    return replace(spec, conditions=others)
+
+
+def _warnings(
+    cohort: Cohort,
+    collections: Counter[str],
+    modalities: Counter[str],
+    present: set[tuple[str, str]],
+) -> Iterator[str]:
+    total = collections.total()
+    name, most = collections.most_common(1)[0]
+    if len(collections) > 1 and most > total / 2:
+        yield f"{name} alone is {most / total:.0%} of the series"
+    if slides := modalities.get("SM"):
+        yield (
+            f"{slides:,} SM series are whole slide pyramids: several resolutions and gigabytes each"
+        )
+    derived = sum(count for name, count in modalities.items() if name in ANNOTATION_MODALITIES)
+    if derived and derived < total:
+        yield f"{derived:,} series are derived objects (filter Modality for images alone)"
+    for collection, modality, fault in KNOWN_BAD:
+        if (collection, modality) in present:
+            yield fault
+    if cohort.prior:
+        yield "series of prior versions have no licence or instance count in the index"

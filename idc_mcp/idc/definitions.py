@@ -1,0 +1,202 @@
+"""What a cohort is, as a value: its canonical form, its handle, its SQL.
+
+The base of a cohort is the union of identifiers, of other cohorts and of a kept set of
+series (no base means the whole release); filters and a use narrow it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.identifiers import COLUMN
+from idc_mcp.idc.licenses import allowed_names
+from idc_mcp.idc.matching import Condition
+from idc_mcp.idc.sql import literal, literals
+from idc_mcp.index.layout import BYTES, PATIENT
+
+INDEX = 'main."index"'
+SERIES = "core.series"
+PRIOR_KIND = "prior"
+"""The kind of an identifier that names a prior version of a series."""
+
+_PRIOR_COLUMNS = (
+    "collection_id, PatientID, SeriesInstanceUID, StudyInstanceUID, Modality, crdc_series_uuid, "
+    "series_size_MB, series_aws_url, aws_bucket"
+)
+_HASHED_KEYS = f"hash({PATIENT}) AS patient_key, hash(StudyInstanceUID) AS study_key"
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series kept in a file, named by the digest of their sorted crdc_series_uuid.
+
+    `prior` says that prior versions are among them.
+    """
+
+    digest: str
+    prior: bool
+    path: Path = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A cohort of a release; equal definitions have equal handles."""
+
+    release: str
+    identifiers: tuple[tuple[str, str], ...] = ()
+    within: tuple[Definition, ...] = ()
+    series: SeriesSet | None = None
+    filters: Filters = field(default_factory=Filters, compare=False)
+    conditions: tuple[Condition, ...] = field(default=(), compare=False)
+    use: str = "any"
+
+    def canonical(self) -> dict[str, Any]:
+        """The definition as plain data, without what does not change the cohort."""
+        content: dict[str, Any] = {"release": self.release}
+        if self.identifiers:
+            content["identifiers"] = [list(pair) for pair in self.identifiers]
+        if self.within:
+            content["within"] = [definition.canonical() for definition in self.within]
+        if self.series:
+            content["series"] = {"digest": self.series.digest, "prior": self.series.prior}
+        if self.conditions:
+            content["filters"] = {
+                condition.name: condition.canonical for condition in self.conditions
+            }
+        if self.use != "any":
+            content["use"] = self.use
+        return content
+
+    @cached_property
+    def handle(self) -> str:
+        """`c_` and twelve hex digits of the canonical definition's SHA-256."""
+        return handle_of(self.canonical())
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether series of prior versions may be among them."""
+        return (
+            any(kind == PRIOR_KIND for kind, _ in self.identifiers)
+            or bool(self.series and self.series.prior)
+            or any(definition.has_prior for definition in self.within)
+        )
+
+    # -- as SQL ------------------------------------------------------------------------------
+
+    def select(self, table: str) -> str:
+        """A SELECT of the cohort's rows from `table`, which is INDEX or SERIES.
+
+        Series of prior versions have NULL in the columns that `prior_versions_index` lacks.
+        """
+        if not self.has_prior:
+            where = self._condition()
+            return f"SELECT * FROM {table}" + (f" WHERE {where}" if where else "")
+        # In the built database the keys are numbers that prior versions have none of; a hash
+        # means the same on both sides.
+        keyed = table == SERIES
+        replace = f" REPLACE ({_HASHED_KEYS})" if keyed else ""
+        added = f", {BYTES}, {_HASHED_KEYS}" if keyed else ""
+        everything = (
+            f"SELECT *{replace} FROM {table} WHERE {self._base(prior=False) or 'false'} "
+            f"UNION ALL BY NAME SELECT {_PRIOR_COLUMNS}{added} FROM main.prior_versions_index "
+            f"WHERE {self._base(prior=True) or 'false'}"
+        )
+        narrowing = self._narrowing()
+        where = f" WHERE {' AND '.join(narrowing)}" if narrowing else ""
+        return f"SELECT * FROM ({everything}){where}"
+
+    def readable(self) -> str:
+        """SQL that gives the cohort when a caller runs it."""
+        if self.series or self.within or self.has_prior:
+            return f"SELECT * FROM {self.handle}"
+        where = self._condition()
+        return "SELECT * FROM index" + (f" WHERE {where}" if where else "")
+
+    def understood(self) -> str:
+        """The definition in a person's words."""
+        by_kind = _by_kind(self.identifiers)
+        parts = [f"{_label(kind)} {_some(values)}" for kind, values in by_kind.items()]
+        parts += [f"cohort {other.handle}" for other in self.within]
+        if self.series:
+            parts.append("the series kept with it")
+        return "; ".join(
+            [
+                " or ".join(parts) or f"all of IDC {self.release}",
+                *(condition.matched for condition in self.conditions),
+                *([f"licences that allow {self.use} use"] if self.use != "any" else []),
+            ]
+        )
+
+    def _condition(self) -> str:
+        base = self._base(prior=False)
+        narrowing = self._narrowing()
+        if base and narrowing and " OR " in base:
+            base = f"({base})"
+        return " AND ".join([*([base] if base else []), *narrowing])
+
+    def _narrowing(self) -> list[str]:
+        conditions = [condition.sql for condition in self.conditions]
+        if self.use != "any":
+            conditions.append(f"license_short_name IN ({literals(allowed_names(self.use))})")
+        return conditions
+
+    def _base(self, *, prior: bool) -> str:
+        """The base as a condition, on the current series or on prior versions; '' for all."""
+        parts = _identifier_conditions(self.identifiers, prior=prior)
+        for other in self.within:
+            if self.has_prior:
+                parts.append(
+                    f"crdc_series_uuid IN (SELECT crdc_series_uuid FROM ({other.select(INDEX)}))"
+                )
+            else:
+                parts.append(f"({other._condition() or 'true'})")
+        if self.series:
+            parts.append(
+                "crdc_series_uuid IN (SELECT crdc_series_uuid "
+                f"FROM read_parquet({literal(str(self.series.path))}))"
+            )
+        return " OR ".join(parts)
+
+
+def handle_of(canonical: dict[str, Any]) -> str:
+    """The handle of a canonical definition."""
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+    return f"c_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _identifier_conditions(pairs: tuple[tuple[str, str], ...], *, prior: bool) -> list[str]:
+    conditions: list[str] = []
+    for kind, values in _by_kind(pairs).items():
+        if (kind == PRIOR_KIND) != prior:
+            continue
+        if kind == "patient":
+            split = [value.split("/", 1) for value in values]
+            conditions += [
+                f"(collection_id = {literal(collection)} AND PatientID = {literal(patient)})"
+                for collection, patient in split
+            ]
+            continue
+        column = COLUMN["series"] if kind == PRIOR_KIND else COLUMN[kind]  # type: ignore[index]
+        conditions.append(f"{column} IN ({literals(values)})")
+    return conditions
+
+
+def _by_kind(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in pairs:
+        by_kind.setdefault(kind, []).append(value)
+    return by_kind
+
+
+def _label(kind: str) -> str:
+    return "prior version" if kind == PRIOR_KIND else kind.replace("_", " ")
+
+
+def _some(values: list[str]) -> str:
+    return ", ".join(values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")

@@ -1,0 +1,106 @@
+"""Make a cohort from all that a caller may give at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from idc_mcp.errors import BadArgument
+from idc_mcp.idc.cards import Card, Cards
+from idc_mcp.idc.cohorts import Cohort, Cohorts
+from idc_mcp.idc.definitions import SeriesSet
+from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.series_lists import (
+    series_of_list,
+    series_of_manifest,
+    series_of_sql,
+)
+
+FEW = 50
+"""Up to this many identifiers are each looked up; a longer list is matched as a whole."""
+MOST = 20_000
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UID = re.compile(r"[0-9]+(\.[0-9]+){3,}")
+
+
+def make_cohort(
+    cohorts: Cohorts,
+    cards: Cards,
+    *,
+    hosted: bool,
+    filters: Filters | None,
+    sql: str,
+    identifiers: Sequence[str] | None,
+    manifest: str,
+    use: str,
+    name: str,
+) -> tuple[Cohort, Card, list[str]]:
+    """A kept cohort, its card, and notes on what was read.
+
+    Raises
+    ------
+    BadArgument
+        Nothing defines the cohort, or two things do.
+    NotFound
+        A value or identifier is unknown, or no series is left.
+    """
+    bases = {"sql": sql.strip(), "identifiers": identifiers, "manifest": manifest.strip()}
+    given = [key for key, value in bases.items() if value]
+    narrowed = filters is not None and bool(filters.given())
+    if identifiers is not None and not identifiers:
+        raise BadArgument(
+            "'identifiers' is an empty list.", next_step="leave it out or give an identifier"
+        )
+    if len(given) > 1:
+        raise BadArgument(
+            f"{' and '.join(given)} each define the cohort.",
+            next_step="give one of them (and filters to narrow it); join cohorts by naming "
+            "their handles as identifiers",
+        )
+    if not given and not narrowed:
+        raise BadArgument(
+            "Nothing defines the cohort.",
+            next_step="give filters={'Modality': 'CT', …}, identifiers=['tcga_luad'], sql or "
+            "manifest; idc_search finds what to name",
+        )
+    notes: list[str] = []
+    series = None
+    origin = ""
+    if sql.strip():
+        series, origin = series_of_sql(cohorts, sql), sql
+    elif manifest.strip():
+        listed = series_of_manifest(cohorts, manifest, hosted=hosted)
+        series, notes = listed.series, listed.notes
+    elif identifiers and len(identifiers) > FEW and all(map(_names_series, identifiers)):
+        series, identifiers = _long_list(cohorts, identifiers), None
+    elif identifiers and len(identifiers) > MOST:
+        raise BadArgument(
+            f"{len(identifiers):,} identifiers are too many for one call.",
+            next_step="give them as a manifest file",
+        )
+    definition = cohorts.define(
+        identifiers=list(identifiers or []), series=series, filters=filters, use=use
+    )
+    card = cards.card(Cohort.of(definition))
+    return cohorts.keep(definition, name=name, origin=origin), card, notes
+
+
+def _names_series(identifier: str) -> bool:
+    text = identifier.strip()
+    return bool(_UUID.fullmatch(text) or _UID.fullmatch(text))
+
+
+def _long_list(cohorts: Cohorts, identifiers: Sequence[str]) -> SeriesSet:
+    texts = [identifier.strip() for identifier in identifiers]
+    listed = series_of_list(
+        cohorts,
+        [text.lower() for text in texts if _UUID.fullmatch(text)],
+        [text for text in texts if _UID.fullmatch(text)],
+    )
+    if listed.notes:
+        raise BadArgument(
+            f"{listed.notes[0]}.",
+            next_step="leave them out, or name studies by filters={'StudyInstanceUID': […]}",
+        )
+    return listed.series

@@ -1,0 +1,116 @@
+"""`idc_cohort`: define a cohort, get its handle and its card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from idc_mcp.answers import Answer, Table, bytes_text
+from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.making import make_cohort
+from idc_mcp.tools.strict import OneOrMany
+
+if TYPE_CHECKING:
+    from idc_mcp.app import App
+
+_SHOWN_DEFINITION = 320
+_SHOWN_NAMES = 6
+
+
+class CohortAnswer(Answer):
+    """A cohort's card."""
+
+    elastic: ClassVar[tuple[str, ...]] = ("nearly", "licenses")
+    budget: ClassVar[int | None] = 2_500
+
+    handle: str
+    name: str = ""
+    definition: str
+    collections: int
+    patients: int
+    studies: int
+    series: int
+    instances: int
+    bytes: int
+    size: str
+    modalities: str
+    licenses: Table
+    commercial: str
+    nearly: Table | None = None
+    warnings: list[str] = []
+    next: str
+
+
+def idc_cohort(
+    app: App,
+    filters: Annotated[
+        Filters | None,
+        Field(description="all must hold; a value or a list of them, * any text, 'null' empty"),
+    ] = None,
+    sql: Annotated[
+        str, Field(description="a SELECT that yields SeriesInstanceUID or crdc_series_uuid")
+    ] = "",
+    identifiers: Annotated[
+        OneOrMany | None, Field(description="collections, patients, UIDs, DOIs, handles: their union")
+    ] = None,
+    manifest: Annotated[str, Field(description="a manifest's path or text (portal, s5cmd)")] = "",
+    use: Annotated[Literal["any", "commercial"], Field(description="only licences for this")] = "any",
+    name: Annotated[str, Field(description="a label", max_length=80)] = "",
+) -> CohortAnswer:
+    """Define a cohort of series (by filters, SQL, identifiers or a manifest) and get a handle
+    that every other tool takes, with counts of patients, studies and series, size, licences,
+    modalities, near-misses and warnings. Filters narrow whatever else is given."""
+    cohort, card, notes = make_cohort(
+        app.cohorts,
+        app.cards,
+        hosted=app.settings.hosted,
+        filters=filters,
+        sql=sql,
+        identifiers=identifiers,
+        manifest=manifest,
+        use=use,
+        name=name,
+    )
+    return CohortAnswer(
+        release=app.release_name,
+        understood=_shortened(cohort.understood, 2 * _SHOWN_DEFINITION),
+        handle=cohort.handle,
+        name=cohort.name,
+        definition=_shortened(
+            cohort.definition, _SHOWN_DEFINITION, f"… (whole: idc://cohort/{cohort.handle})"
+        ),
+        collections=len(card.collections),
+        patients=card.patients,
+        studies=card.studies,
+        series=card.series,
+        instances=card.instances,
+        bytes=card.bytes,
+        size=bytes_text(card.bytes),
+        modalities=_counted(card.modalities),
+        licenses=Table.of(
+            ["licence", "series", "bytes"],
+            card.licenses.rows,
+            rest=f"idc_licenses(cohort='{cohort.handle}')",
+        ),
+        commercial=card.licenses.verdict,
+        nearly=Table.of(["filter", "left_out", "series_in_release"], card.near_misses)
+        if card.near_misses
+        else None,
+        warnings=[*notes, *card.warnings],
+        next=_next(cohort.handle, card.licenses.verdict),
+    )
+
+
+def _next(handle: str, verdict: str) -> str:
+    part = f"idc_licenses('{handle}', use='commercial') gives the part; " if verdict == "in part" else ""
+    return f"{part}idc_size, idc_citations, idc_viewer, idc_manifest take '{handle}'"
+
+
+def _counted(counts: list[tuple[str, int]]) -> str:
+    shown = ", ".join(f"{name} {count}" for name, count in counts[:_SHOWN_NAMES])
+    return shown + (f", {len(counts) - _SHOWN_NAMES} more" if len(counts) > _SHOWN_NAMES else "")
+
+
+def _shortened(text: str, most: int, ending: str = "…") -> str:
+    return text if len(text) <= most else text[:most].rstrip() + ending

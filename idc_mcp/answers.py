@@ -50,17 +50,23 @@ class Table(BaseModel):
 class Answer(BaseModel):
     """Base of all results. Fields that are None or empty are left out when rendered.
 
-    `elastic` names the tables that may be cut to fit the budget, least important first;
+    `elastic` names the tables and texts that may be cut to fit the budget, least important
+    first, `floors` how many rows or characters stay (1 and 200 where it does not say);
     `budget` is a ceiling of this kind of answer below the one in the settings.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
 
     elastic: ClassVar[tuple[str, ...]] = ()
+    floors: ClassVar[dict[str, int]] = {}
     budget: ClassVar[int | None] = None
 
     release: str
     understood: str = ""
+
+    def whole(self) -> str:
+        """Where a text that was cut can be read whole."""
+        return ""
 
 
 class Rendered(BaseModel):
@@ -76,19 +82,28 @@ class Rendered(BaseModel):
 
 
 def render(answer: Answer, budget: int) -> Rendered:
-    """Both forms of an answer, its elastic tables cut until they fit the budget.
+    """Both forms of an answer, its elastic tables and texts cut until they fit the budget.
 
     What cannot be cut is never dropped: an answer may then exceed its budget.
     """
     ceiling = min(budget, answer.budget or budget)
     rendered = _forms(answer)
     for name in answer.elastic:
-        table = getattr(answer, name)
-        while rendered.chars > ceiling and table is not None and len(table.rows) > 1:
+        value = getattr(answer, name)
+        while rendered.chars > ceiling:
             share = max(0.5, min(0.95, ceiling / rendered.chars))
-            table = table.cut_to(min(len(table.rows) - 1, int(len(table.rows) * share)))
-            answer = answer.model_copy(update={name: table})
-            rendered = _forms(answer)
+            if isinstance(value, Table) and len(value.rows) > answer.floors.get(name, 1):
+                keep = min(len(value.rows) - 1, int(len(value.rows) * share))
+                cut: Table | str = value.cut_to(max(answer.floors.get(name, 1), keep))
+            elif isinstance(value, str) and len(value) > answer.floors.get(name, 200) + 40:
+                keep = max(answer.floors.get(name, 200), int(len(value) * share) - 40)
+                cut = f"{value[:keep].rstrip()}… {answer.whole()}".rstrip()
+                if len(cut) >= len(value):
+                    break
+            else:
+                break
+            answer = answer.model_copy(update={name: cut})
+            rendered, value = _forms(answer), cut
     return rendered
 
 

@@ -11,8 +11,9 @@ from idc_mcp.errors import NotFound
 from idc_mcp.idc.cohorts import Cohort
 from idc_mcp.idc.definitions import Definition
 from idc_mcp.idc.licenses import NOT_STATED, LicenseSummary, judge
-from idc_mcp.idc.matching import ANNOTATION_MODALITIES, Condition
+from idc_mcp.idc.matching import Condition
 from idc_mcp.idc.sql import identifier
+from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index
 
 KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
@@ -171,12 +172,13 @@ def _warnings(
     total = collections.total()
     name, most = collections.most_common(1)[0]
     if len(collections) > 1 and most > total / 2:
-        yield f"{name} alone is {most / total:.0%} of the series"
+        share = "over 99%" if most > 0.99 * total else f"{most / total:.0%}"
+        yield f"{name} alone is {share} of the series"
     if slides := modalities.get("SM"):
         yield (
             f"{slides:,} SM series are whole slide pyramids: several resolutions and gigabytes each"
         )
-    derived = sum(count for name, count in modalities.items() if name in ANNOTATION_MODALITIES)
+    derived = sum(count for name, count in modalities.items() if name in ANNOTATIONS)
     if derived and derived < total:
         yield f"{derived:,} series are derived objects (filter Modality for images alone)"
     for collection, modality, fault in KNOWN_BAD:

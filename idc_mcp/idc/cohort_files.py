@@ -93,12 +93,12 @@ class CohortFiles:
                 f"COPY (SELECT DISTINCT crdc_series_uuid FROM ({query}) ORDER BY 1) "
                 f"TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)"
             )
-            digest, prior = self._facts_of(part)
+            digest, count, prior = self._facts_of(part)
             path = self.series_path(digest)
             if not self.proven(digest):
                 publish(part, path)
         self._proven.add(digest)
-        return SeriesSet(digest, prior, path)
+        return SeriesSet(digest, count, prior, path)
 
     def series_path(self, digest: str) -> Path:
         """Where the series of this digest lie."""
@@ -112,20 +112,20 @@ class CohortFiles:
         if digest in self._proven:
             return True
         try:
-            found, _ = self._facts_of(path)
+            found, _, _ = self._facts_of(path)
         except Exception:
             return False
         if found == digest:
             self._proven.add(digest)
         return found == digest
 
-    def _facts_of(self, path: Path) -> tuple[str, bool]:
-        digest, prior = self.index.rows(
-            f"SELECT {_DIGEST}, count(*) > count(*) FILTER (crdc_series_uuid IN "
+    def _facts_of(self, path: Path) -> tuple[str, int, bool]:
+        digest, count, prior = self.index.rows(
+            f"SELECT {_DIGEST}, count(*), count(*) > count(*) FILTER (crdc_series_uuid IN "
             "(SELECT crdc_series_uuid FROM core.series)) "
             f"FROM read_parquet({literal(str(path))})"
         )[0]
-        return str(digest)[:32], bool(prior)
+        return str(digest)[:32], int(count), bool(prior)
 
     def _path(self, handle: str) -> Path:
         return self.directory / f"{handle}.json"

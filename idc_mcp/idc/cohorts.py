@@ -37,12 +37,12 @@ class Cohort:
     spec: Definition | None = None
 
     @classmethod
-    def of(cls, spec: Definition, name: str = "") -> Cohort:
-        """The cohort of a definition."""
+    def of(cls, spec: Definition, name: str = "", origin: str = "") -> Cohort:
+        """The cohort of a definition; `origin` is the SQL that gave its series, if SQL did."""
         return cls(
             handle=spec.handle,
             understood=spec.understood(),
-            definition=spec.readable(),
+            definition=origin or spec.readable(),
             source=f"({spec.select(SERIES)}) AS series",
             prior=spec.has_prior,
             view=spec.select(INDEX),
@@ -107,7 +107,7 @@ class Cohorts:
     def keep(self, definition: Definition, *, name: str = "", origin: str = "") -> Cohort:
         """Keep a definition under its handle; `origin` is the SQL that gave its series."""
         self.files.keep(Kept(definition.handle, definition.canonical(), name, origin))
-        return Cohort.of(definition, name)
+        return Cohort.of(definition, name, origin)
 
     def for_use(self, cohort: Cohort, use: str) -> Cohort:
         """The part of a cohort whose licences allow `use`, kept under its own handle."""
@@ -140,7 +140,7 @@ class Cohorts:
         for series in _series_sets(definition):
             if not self.files.proven(series.digest):
                 self._rebuild(kept, series)
-        return Cohort.of(definition, kept.name)
+        return Cohort.of(definition, kept.name, kept.origin)
 
     def _rebuild(self, kept: Kept, series: SeriesSet) -> None:
         """Make a missing or damaged set of series again, where SQL can give the same ones."""
@@ -170,9 +170,7 @@ class Cohorts:
             release=content["release"],
             identifiers=tuple((kind, value) for kind, value in content.get("identifiers", [])),
             within=tuple(self._loaded(other) for other in content.get("within", [])),
-            series=SeriesSet(kept["digest"], kept["prior"], self.files.series_path(kept["digest"]))
-            if kept
-            else None,
+            series=SeriesSet(**kept, path=self.files.series_path(kept["digest"])) if kept else None,
             filters=filters,
             conditions=tuple(match(self.index, filters)),
             use=content.get("use", "any"),

@@ -40,6 +40,7 @@ class SeriesSet:
     """
 
     digest: str
+    count: int
     prior: bool
     path: Path = field(compare=False)
 
@@ -64,7 +65,11 @@ class Definition:
         if self.within:
             content["within"] = [definition.canonical() for definition in self.within]
         if self.series:
-            content["series"] = {"digest": self.series.digest, "prior": self.series.prior}
+            content["series"] = {
+                "digest": self.series.digest,
+                "count": self.series.count,
+                "prior": self.series.prior,
+            }
         if self.conditions:
             content["filters"] = {
                 condition.name: condition.canonical for condition in self.conditions
@@ -95,7 +100,7 @@ class Definition:
         Series of prior versions have NULL in the columns that `prior_versions_index` lacks.
         """
         if not self.has_prior:
-            where = self._condition()
+            where = self._condition(table)
             return f"SELECT * FROM {table}" + (f" WHERE {where}" if where else "")
         # In the built database the keys are numbers that prior versions have none of; a hash
         # means the same on both sides.
@@ -107,7 +112,7 @@ class Definition:
             f"UNION ALL BY NAME SELECT {_PRIOR_COLUMNS}{added} FROM main.prior_versions_index "
             f"WHERE {self._base(prior=True) or 'false'}"
         )
-        narrowing = self._narrowing()
+        narrowing = self._narrowing(INDEX)
         where = f" WHERE {' AND '.join(narrowing)}" if narrowing else ""
         return f"SELECT * FROM ({everything}){where}"
 
@@ -115,7 +120,7 @@ class Definition:
         """SQL that gives the cohort when a caller runs it."""
         if self.series or self.within or self.has_prior:
             return f"SELECT * FROM {self.handle}"
-        where = self._condition()
+        where = self._condition(INDEX)
         return "SELECT * FROM index" + (f" WHERE {where}" if where else "")
 
     def understood(self) -> str:
@@ -124,7 +129,7 @@ class Definition:
         parts = [f"{_label(kind)} {_some(values)}" for kind, values in by_kind.items()]
         parts += [f"cohort {other.handle}" for other in self.within]
         if self.series:
-            parts.append("the series kept with it")
+            parts.append(f"a kept list of {self.series.count:,} series")
         return "; ".join(
             [
                 " or ".join(parts) or f"all of IDC {self.release}",
@@ -133,15 +138,17 @@ class Definition:
             ]
         )
 
-    def _condition(self) -> str:
+    def _condition(self, table: str) -> str:
         base = self._base(prior=False)
-        narrowing = self._narrowing()
+        narrowing = self._narrowing(table)
         if base and narrowing and " OR " in base:
             base = f"({base})"
         return " AND ".join([*([base] if base else []), *narrowing])
 
-    def _narrowing(self) -> list[str]:
-        conditions = [condition.sql for condition in self.conditions]
+    def _narrowing(self, table: str) -> list[str]:
+        conditions = [
+            (table == SERIES and condition.fast) or condition.sql for condition in self.conditions
+        ]
         if self.use != "any":
             conditions.append(f"license_short_name IN ({literals(allowed_names(self.use))})")
         return conditions
@@ -155,7 +162,7 @@ class Definition:
                     f"crdc_series_uuid IN (SELECT crdc_series_uuid FROM ({other.select(INDEX)}))"
                 )
             else:
-                parts.append(f"({other._condition() or 'true'})")
+                parts.append(f"({other._condition(INDEX) or 'true'})")
         if self.series:
             parts.append(
                 "crdc_series_uuid IN (SELECT crdc_series_uuid "

@@ -232,14 +232,12 @@ def _shared_names(index: Index) -> set[str]:
     """Names that a patient shares with a collection or analysis result (none in v25)."""
 
     def shared() -> set[str]:
-        names = {_bare(name) for name in (*collection_ids(index), *analysis_result_ids(index))}
-        bare = "regexp_replace(lower(PatientID), '[^0-9a-z]', '', 'g')"
-        return {
-            row[0]
-            for row in index.rows(
-                f"SELECT DISTINCT {bare} FROM core.series WHERE {bare} IN ({literals(names)})"
-            )
-        }
+        names = [*collection_ids(index), *analysis_result_ids(index)]
+        query = (
+            "SELECT DISTINCT PatientID FROM core.series "
+            f"WHERE lower(PatientID) IN ({literals(names)})"
+        )
+        return {_bare(row[0]) for row in index.rows(query)}
 
     return index.once("shared_names", shared)
 

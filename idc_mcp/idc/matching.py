@@ -16,10 +16,8 @@ from idc_mcp.idc.filters import DateRange, Filters, NumberRange
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import contains, identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions
+from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index
-
-ANNOTATION_MODALITIES = ("ANN", "FUSION", "KO", "M3D", "PR", "REG", "RTSTRUCT", "SEG", "SR")
-"""Modalities of objects that are derived from images; more than SEG alone."""
 
 AGE_IN_YEARS = (
     "CASE WHEN regexp_full_match(PatientAge, '[0-9]{1,3}[YMWDymwd]?') THEN "
@@ -27,6 +25,12 @@ AGE_IN_YEARS = (
     "WHEN 'M' THEN 12 WHEN 'W' THEN 52.1775 WHEN 'D' THEN 365.2425 ELSE 1 END END"
 )
 """PatientAge (DICOM PS3.5 6.2, value representation AS: nnnD, nnnW, nnnM, nnnY) in years."""
+
+SEVERAL_VALUED = (
+    "sop_class_name", "SOPClassUID", "transfer_syntax_name", "TransferSyntaxUID",
+    "PhotometricInterpretation",
+)  # fmt: skip
+"""Columns that join with commas what the instances of a series differ in."""
 
 NULL = "null"
 NEAR_MISSES = 4
@@ -36,8 +40,9 @@ NEAR_MISSES = 4
 class Condition:
     """One filter, understood.
 
-    `sql` is a condition on core.series; `matched` says what it takes in a person's words;
-    `nearly` are values that look alike and were left out, with their series in the release.
+    `sql` is a condition on `index`, and `fast` the same on core.series where that has a
+    shorter way; `matched` says what it takes in a person's words; `nearly` are values that
+    look alike and were left out, with their series in the release.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Condition:
     canonical: Any
     nearly: list[tuple[str, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    fast: str = ""
 
 
 def match(index: Index, filters: Filters) -> list[Condition]:
@@ -102,6 +108,7 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
         if not found:
             raise _no_value(index, name, value, known)
         chosen |= {candidate: known[candidate] for candidate in found}
+    nearly = _near_misses(asked, chosen, known)
     parts = [f"{identifier(name)} IN ({literals(sorted(chosen))})"] if chosen else []
     if with_null:
         parts.append(f"{identifier(name)} IS NULL")
@@ -110,7 +117,13 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
         parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})",
         f"{name}: {_counted(chosen)}{' or empty' if with_null else ''}",
         sorted(chosen) + ([NULL] if with_null else []),
-        _near_misses(asked, chosen, known),
+        nearly,
+        [
+            f"{name}: values like those asked for, left out, hold {count:,} series in the "
+            f"release; ask for '{value}' or a pattern to include them"
+            for value, count in nearly[:1]
+            if count > sum(chosen.values())
+        ],
     )
 
 
@@ -121,7 +134,9 @@ def _fits(name: str, asked: str, candidate: str) -> bool:
         return True
     if name == "collection_id":
         return _bare(asked) == _bare(candidate)
-    return "," in candidate and any(pattern(part.strip()) for part in candidate.split(","))
+    if name not in SEVERAL_VALUED:
+        return False
+    return any(pattern(part.strip()) for part in candidate.split(","))
 
 
 def _pattern(asked: str) -> Callable[[str], bool]:
@@ -138,10 +153,16 @@ def _near_misses(
     close = [
         (value, count)
         for value, count in known.items()
-        if value not in chosen
-        and any(len(word) > 1 and (word in _bare(value) or _bare(value) == word) for word in words)
+        if value not in chosen and any(_alike(word, value) for word in words)
     ]
     return sorted(close, key=lambda found: -found[1])[:NEAR_MISSES]
+
+
+def _alike(word: str, value: str) -> bool:
+    """Whether a value holds what was asked: a short word as a word, a longer one anywhere."""
+    if len(word) < 4:
+        return word in re.split(r"[^0-9a-z]+", value.lower())
+    return word in _bare(value)
 
 
 def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> NotFound:
@@ -248,16 +269,16 @@ def _numbers(name: str, bounds: NumberRange, expression: str) -> Condition:
 
 def _annotations(wanted: bool) -> Condition:
     studies = (
-        "(SELECT StudyInstanceUID FROM core.series "
-        f"WHERE Modality IN ({literals(ANNOTATION_MODALITIES)}))"
+        f"(SELECT StudyInstanceUID FROM index WHERE Modality IN ({literals(ANNOTATIONS)}))"
     )
     return Condition(
         "has_annotations",
         f"StudyInstanceUID {'' if wanted else 'NOT '}IN {studies}",
         f"studies that hold {'' if wanted else 'no '}annotations "
-        f"({', '.join(ANNOTATION_MODALITIES)})",
+        f"({', '.join(ANNOTATIONS)})",
         wanted,
         notes=["has_annotations looks at the study, not at which series an object refers to"],
+        fast="study_annotated" if wanted else "NOT study_annotated",
     )
 
 

@@ -43,6 +43,7 @@ def build(cache_dir: Path, release: Release) -> Path:
         for leftover in (part, Path(f"{part}.wal")):
             leftover.unlink(missing_ok=True)
         with duckdb.connect(str(part), config={"memory_limit": BUILD_MEMORY}) as connection:
+            connection.execute("SET enable_progress_bar = false")
             spill = str(part).replace("'", "''")
             connection.execute(f"SET temp_directory = '{spill}.tmp'")
             for statement in layout.table_statements(release):

@@ -23,8 +23,13 @@ SORT_ORDER = "collection_id, PatientID, StudyInstanceUID, SeriesInstanceUID"
 PATIENT = "collection_id, PatientID"
 """A patient is a PatientID within a collection: 89 PatientIDs of v25 occur in two."""
 
-KEYS = ("series_bytes", "patient_key", "study_key")
+KEYS = ("series_bytes", "patient_key", "study_key", "study_annotated")
 """Columns of core.series that `index` does not show."""
+
+ANNOTATIONS = ("ANN", "FUSION", "KO", "M3D", "PR", "REG", "RTSTRUCT", "SEG", "SR")
+"""Modalities of objects that are derived from images; more than SEG alone."""
+
+_ANNOTATES = "Modality IN (" + ", ".join(f"'{modality}'" for modality in ANNOTATIONS) + ")"
 
 BYTES = "CAST(round(series_size_MB * 1e6) AS BIGINT) AS series_bytes"
 """series_size_MB is decimal megabytes; times 1e6 it is the exact number of bytes."""
@@ -84,7 +89,9 @@ def view_statements(release: Release) -> Iterator[str]:
     yield from _schemas()
     yield (
         f"CREATE VIEW core.series AS SELECT *, {BYTES}, hash({PATIENT}) AS patient_key, "
-        f"hash(StudyInstanceUID) AS study_key FROM {_parquet(release, MAIN_TABLE)}"
+        "hash(StudyInstanceUID) AS study_key, StudyInstanceUID IN (SELECT StudyInstanceUID "
+        f"FROM {_parquet(release, MAIN_TABLE)} WHERE {_ANNOTATES}) AS study_annotated "
+        f"FROM {_parquet(release, MAIN_TABLE)}"
     )
     for relation in (*_published(release), *_facts(release)):
         yield f"CREATE VIEW {relation.name} AS {relation.query}"
@@ -113,12 +120,12 @@ def _built_series(release: Release) -> Iterator[str]:
     # study is keyed by its UID alone: one study of v25 (in nlst) holds two patients.
     source = _parquet(release, MAIN_TABLE)
     yield (
-        f"CREATE TABLE core.series AS SELECT series.*, {BYTES}, patient_key, study_key "
+        f"CREATE TABLE core.series AS SELECT series.*, {BYTES}, {', '.join(KEYS[1:])} "
         f"FROM {source} AS series "
         f"JOIN (SELECT {PATIENT}, CAST(row_number() OVER () AS INTEGER) AS patient_key "
         f"FROM {source} GROUP BY ALL) USING ({PATIENT}) "
-        "JOIN (SELECT StudyInstanceUID, CAST(row_number() OVER () AS INTEGER) AS study_key "
-        f"FROM {source} GROUP BY ALL) USING (StudyInstanceUID) "
+        "JOIN (SELECT StudyInstanceUID, CAST(row_number() OVER () AS INTEGER) AS study_key, "
+        f"bool_or({_ANNOTATES}) AS study_annotated FROM {source} GROUP BY ALL) USING (StudyInstanceUID) "
         f"ORDER BY {SORT_ORDER}"
     )
 

@@ -14,14 +14,14 @@ from idc_mcp.tools.strict import OneOrMany
 if TYPE_CHECKING:
     from idc_mcp.app import App
 
-_SHOWN_DEFINITION = 320
 _SHOWN_NAMES = 6
 
 
 class CohortAnswer(Answer):
     """A cohort's card."""
 
-    elastic: ClassVar[tuple[str, ...]] = ("nearly", "licenses")
+    elastic: ClassVar[tuple[str, ...]] = ("nearly", "definition", "understood", "licenses")
+    floors: ClassVar[dict[str, int]] = {"nearly": 2, "definition": 120}
     budget: ClassVar[int | None] = 2_500
 
     handle: str
@@ -40,6 +40,10 @@ class CohortAnswer(Answer):
     nearly: Table | None = None
     warnings: list[str] = []
     next: str
+
+    def whole(self) -> str:
+        """The resource that holds the definition uncut."""
+        return f"(whole: idc://cohort/{self.handle})"
 
 
 def idc_cohort(
@@ -74,12 +78,10 @@ def idc_cohort(
     )
     return CohortAnswer(
         release=app.release_name,
-        understood=_shortened(cohort.understood, 2 * _SHOWN_DEFINITION),
+        understood=cohort.understood,
         handle=cohort.handle,
         name=cohort.name,
-        definition=_shortened(
-            cohort.definition, _SHOWN_DEFINITION, f"… (whole: idc://cohort/{cohort.handle})"
-        ),
+        definition=cohort.definition,
         collections=len(card.collections),
         patients=card.patients,
         studies=card.studies,
@@ -111,6 +113,3 @@ def _counted(counts: list[tuple[str, int]]) -> str:
     shown = ", ".join(f"{name} {count}" for name, count in counts[:_SHOWN_NAMES])
     return shown + (f", {len(counts) - _SHOWN_NAMES} more" if len(counts) > _SHOWN_NAMES else "")
 
-
-def _shortened(text: str, most: int, ending: str = "…") -> str:
-    return text if len(text) <= most else text[:most].rstrip() + ending

@@ -11,19 +11,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BeforeValidator, ConfigDict, ValidationError, create_model
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
 from idc_mcp.answers import Answer, Rendered, compact_json, render
-from idc_mcp.errors import MAX_ERROR_CHARS, BadArgument, IdcError
+from idc_mcp.errors import BadArgument, IdcError
+from idc_mcp.idc.nearest import nearest as near_names
 
 if TYPE_CHECKING:
     from idc_mcp.app import App
@@ -70,7 +69,7 @@ def make_tool(
         It may ask other hosts.
     """
     model = argument_model(core)
-    answer_type = get_type_hints(core)["return"]
+    answer_type = _hints(core)["return"]
     limiter: list[anyio.CapacityLimiter] = []
 
     async def call(checked: dict[str, Any]) -> CallToolResult:
@@ -101,12 +100,17 @@ def make_tool(
 
 def argument_model(core: Core) -> type[StrictArguments]:
     """The model of a core function's arguments, unknown ones forbidden."""
-    hints = get_type_hints(core, include_extras=True)
+    hints = _hints(core)
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(core).parameters.values())[1:]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     return create_model(f"{core.__name__}_arguments", __base__=StrictArguments, **fields)
+
+
+def _hints(core: Core) -> dict[str, Any]:
+    # The modules of tools import App for type checkers only.
+    return get_type_hints(core, localns={"App": object}, include_extras=True)
 
 
 def check_arguments(
@@ -123,11 +127,14 @@ def check_arguments(
     try:
         return model.model_validate(given).model_dump_one_level()
     except ValidationError as error:
-        raise describe_errors(error, tool, list(model.model_fields)) from None
+        raise describe_errors(error, tool, model) from None
 
 
-def describe_errors(error: ValidationError, tool: str, names: list[str]) -> BadArgument:
+def describe_errors(
+    error: ValidationError, tool: str, model: type[StrictArguments]
+) -> BadArgument:
     """pydantic's findings in a person's words."""
+    names = list(model.model_fields)
     problems: list[str] = []
     nearest: list[str] = []
     for problem in error.errors(include_url=False):
@@ -135,20 +142,44 @@ def describe_errors(error: ValidationError, tool: str, names: list[str]) -> BadA
         given = _given(problem["input"])
         match problem["type"]:
             case "extra_forbidden":
-                valid = (problem.get("ctx") or {}).get("valid", names)
-                problems.append(f"'{where}' is not an argument of {tool}.")
-                nearest += get_close_matches(where.split(".")[-1], valid, n=3, cutoff=0.5)
+                parent, _, key = where.rpartition(".")
+                valid = valid_names(model, parent)
+                problems.append(f"'{key}' is not {_one_of(parent, tool)}.")
+                nearest += near_names(key, valid)
+                names = names if not parent else valid
             case "missing":
                 problems.append(f"'{where}' is missing.")
             case "value_error":
-                problems.append(f"'{where}': {problem['ctx']['error']}")
+                problems.append(f"'{where}': {problem['ctx']['error']}.")
             case _:
                 problems.append(f"'{where}' was {given}: {_lower_first(problem['msg'])}.")
     return BadArgument(
         " ".join(dict.fromkeys(problems)),
         nearest=list(dict.fromkeys(nearest)),
-        next_step=f"call {tool} again with these mended; its arguments are {', '.join(names)}",
+        next_step=f"call {tool} again; what it takes here: {', '.join(names)}",
     )
+
+
+def valid_names(model: type[BaseModel], path: str) -> list[str]:
+    """The field names of `model`, or of the model that its field at `path` holds."""
+    for part in filter(None, path.split(".")):
+        field = model.model_fields.get(part)
+        inner = field and _model_within(field.annotation)
+        if not inner:
+            return []
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_within(argument) for argument in get_args(annotation))
+    return next((model for model in found if model), None)
+
+
+def _one_of(parent: str, tool: str) -> str:
+    return f"one of {tool}'s {parent}" if parent else f"an argument of {tool}"
 
 
 def compact_schema(schema: Any) -> Any:

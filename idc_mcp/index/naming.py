@@ -23,17 +23,20 @@ _SYSTEM_PREFIXES = ("duckdb_", "pg_", "pragma_", "sqlite_")
 _SYSTEM_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
 _OUR_SCHEMAS = {"core", "facts"}
 
-
-RENAMED_TABLES = {"idc_index": "index", "analysis_results": "analysis_results_index"}
-RENAMED_TABLES |= {"collections": "collections_index", "original_collections": "collections_index"}
+RENAMED_TABLES = {
+    "idc_index": "index",
+    "collections": "collections_index",
+    "analysis_results": "analysis_results_index",
+    "prior_versions": "prior_versions_index",
+}
 """Names that older recipes use."""
 
 RENAMED_COLUMNS = {
     "cancertypes": "cancer_types", "cancertype": "cancer_types", "cancer_type": "cancer_types",
     "tumorlocations": "tumor_locations", "tumorlocation": "tumor_locations",
     "tumor_location": "tumor_locations", "supportingdata": "supporting_data",
-    "program": "program_id", "collection": "collection_id", "id": "analysis_result_id",
-    "title": "analysis_result_title", "doi": "source_DOI", "subject": "subjects",
+    "program": "program_id", "collection": "collection_id",
+    "doi": "source_DOI", "subject": "subjects",
     "license": "license_short_name", "gcs_bucket": "aws_bucket",
     "patient_id": "PatientID", "patient_sex": "PatientSex", "patient_age": "PatientAge",
     "study_instance_uid": "StudyInstanceUID", "series_instance_uid": "SeriesInstanceUID",

@@ -69,7 +69,7 @@ def engine_form(kind: Any, column: str, *, dates: bool = False) -> str | None:
     dates
         Let the engine print DATE and TIMESTAMP too.
     """
-    if _holds_union(kind):
+    if holds_union(kind):
         return f"CAST(to_json({column}) AS VARCHAR)"
     target = _printed_type(kind, dates)
     return target and f"CAST({column} AS {target})"
@@ -100,12 +100,13 @@ def _printed_type(kind: Any, dates: bool) -> str | None:
     return "VARCHAR"
 
 
-def _holds_union(kind: Any) -> bool:
+def holds_union(kind: Any) -> bool:
+    """Whether a UNION stands anywhere in this type: only the engine's JSON keeps its tags."""
     if kind.id == "union":
         return True
     if kind.id not in {"list", "array", "map", "struct", "tuple"}:
         return False
-    return any(_holds_union(part) for label, part in kind.children if label != "size")
+    return any(holds_union(part) for label, part in kind.children if label != "size")
 
 
 # -- what Python does ----------------------------------------------------------------------
@@ -191,7 +192,7 @@ def _float(value: float) -> float | str:
     """The shortest number that is this single-precision one: 0.1, not 0.10000000149011612."""
     if not math.isfinite(value):
         return _double(value)
-    for digits in range(6, 9):
+    for digits in range(6, 10):
         short = float(f"{value:.{digits}g}")
         try:
             if struct.unpack("f", struct.pack("f", short))[0] == value:
@@ -209,7 +210,7 @@ def _number(digits: str) -> float | str:
 def _moment(value: Any) -> str:
     if isinstance(value, str):  # beyond Python's calendar the client gives the engine's text
         return value
-    if value in _EDGES if isinstance(value, datetime.date) else False:
+    if isinstance(value, datetime.date) and value in _EDGES:
         raise AskTheEngine
     text = value.isoformat(sep=" ") if isinstance(value, datetime.datetime) else value.isoformat()
     return text.rstrip("0") if "." in text else text

@@ -1,0 +1,68 @@
+"""The buckets: where the files lie on AWS and on Google, and how the two are spoken to.
+
+Both are read without an account and without egress fees. Every address is written `s3://`,
+on Google too: Google's store speaks S3 at its own endpoint, and the programs that read
+manifests do not know `gs://`. Files are `<crdc_series_uuid>/<crdc_instance_uuid>.dcm`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from idc_mcp.errors import Unavailable, quoted
+from idc_mcp.idc.sql import literal
+
+if TYPE_CHECKING:
+    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.index.store import Index
+
+Source = Literal["aws", "gcs"]
+
+ENDPOINTS: dict[Source, str] = {
+    "aws": "https://s3.amazonaws.com",
+    "gcs": "https://storage.googleapis.com",
+}
+"""Where each speaks S3."""
+
+GCS_BUCKETS = {
+    "idc-open-data": "idc-open-data",
+    "idc-open-data-two": "idc-open-idc1",
+    "idc-open-data-cr": "idc-open-cr",
+}
+"""A bucket on AWS and its twin on Google (IDC documentation, "Organization of data")."""
+
+_PRIOR_TWINS = (
+    "(SELECT crdc_series_uuid AS prior_uuid, arg_max(gcs_bucket, max_idc_version) AS gcs_bucket "
+    "FROM main.prior_versions_index GROUP BY crdc_series_uuid)"
+)
+"""The Google bucket of each prior version. It has several rows where it was moved between
+buckets in its life: the one of its last release is where it lies now."""
+
+
+def addressed(index: Index, cohort: Cohort, source: Source) -> str:
+    """A relation to put behind FROM: the cohort's rows and `url`, the address of all files.
+
+    Raises
+    ------
+    Unavailable
+        The release has a bucket whose twin on Google is not known here.
+    """
+    if source == "aws":
+        return f"(SELECT *, {_url('aws_bucket')} FROM {cohort.source}) AS addressed"
+    twins = " ".join(f"WHEN {literal(aws)} THEN {literal(gcs)}" for aws, gcs in GCS_BUCKETS.items())
+    bucket = f"CASE aws_bucket {twins} END"
+    joined = cohort.source
+    if cohort.prior:
+        bucket = f"coalesce(gcs_bucket, {bucket})"
+        joined += f" LEFT JOIN {_PRIOR_TWINS} ON crdc_series_uuid = prior_uuid"
+    unknown = index.rows(f"SELECT DISTINCT aws_bucket FROM {joined} WHERE {bucket} IS NULL")
+    if unknown:
+        raise Unavailable(
+            f"No Google bucket is known for {quoted(name for (name,) in unknown)}.",
+            next_step="use source='aws'",
+        )
+    return f"(SELECT *, {_url(bucket)} FROM {joined}) AS addressed"
+
+
+def _url(bucket: str) -> str:
+    return f"'s3://' || {bucket} || '/' || crdc_series_uuid || '/*' AS url"

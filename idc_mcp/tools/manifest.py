@@ -1,0 +1,70 @@
+"""The tool that writes manifests."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from idc_mcp.answers import Answer, bytes_text
+from idc_mcp.app import App
+from idc_mcp.idc import manifests
+from idc_mcp.idc.buckets import Source
+from idc_mcp.idc.manifests import Format
+from idc_mcp.outputs import output_path
+
+
+class ManifestAnswer(Answer):
+    """A manifest: the file and its command, or its first lines."""
+
+    series: int
+    bytes: int
+    size: str
+    files: int | None = None
+    file: str = ""
+    command: str = ""
+    preview: list[str] | None = None
+    note: str = ""
+
+
+def idc_manifest(
+    app: App,
+    cohort: Annotated[str, Field(description="Handle or identifiers")],
+    format: Annotated[
+        Format, Field(description="s5cmd: cp lines as the portal's; urls: bare s3:// lines")
+    ] = "s5cmd",
+    source: Annotated[Source, Field(description="Cloud to download from")] = "aws",
+    save_as: Annotated[str, Field(description="File name; none: a preview")] = "",
+) -> ManifestAnswer:
+    """Download manifest of a cohort: the URLs of its files (s5cmd, CSV, Parquet, JSON).
+
+    With save_as a file and the one command that uses it; else a preview. Exact series and
+    bytes. Prior versions keep their own address. idc_download downloads and verifies.
+    """
+    resolved = app.cohorts.resolve(cohort)
+    found = manifests.counts(app.index, resolved)
+    answer = ManifestAnswer(
+        release=app.release_name,
+        understood=resolved.understood,
+        series=found.series,
+        bytes=found.bytes,
+        size=bytes_text(found.bytes),
+        files=None if found.without_files else found.files,
+        note=f"Files unknown for {found.without_files:,} series of prior versions."
+        if found.without_files
+        else "",
+    )
+    suffixes = manifests.SUFFIXES[format]
+    if not save_as:
+        lines = manifests.preview(app.index, resolved, format, source)
+        call = f"idc_manifest(cohort={cohort!r}, format={format!r}, source={source!r}, "
+        whole = (
+            f"The first {min(found.series, manifests.PREVIEW_LINES)} of {found.series:,} series."
+        )
+        note = f"{whole} All of them: {call}save_as='manifest{suffixes[0]}')"
+        return answer.model_copy(update={"preview": lines, "note": f"{answer.note} {note}".strip()})
+    path = output_path(app.settings, save_as, suffixes)
+    manifests.write(app.index, resolved, format, source, path)
+    return answer.model_copy(
+        update={"file": str(path), "command": manifests.command(path, format, source)}
+    )

@@ -1,0 +1,87 @@
+"""The tool that tells how much a cohort is."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from idc_mcp.answers import Answer, Table, bytes_text
+from idc_mcp.app import App
+from idc_mcp.idc import sizes
+
+_MOST_GROUPS = 40
+
+
+class SizeAnswer(Answer):
+    """Bytes and files of a cohort, what they need, and what would shrink them."""
+
+    elastic: ClassVar[tuple[str, ...]] = ("largest", "groups")
+
+    series: int
+    files: int
+    bytes: int
+    size: str
+    groups: Table
+    largest: Table
+    time: str
+    disk: str = ""
+    shrink: list[str] | None = None
+    note: str = ""
+
+
+def idc_size(
+    app: App,
+    cohort: Annotated[str, Field(description="Handle or identifiers")],
+    group_by: Annotated[str, Field(description="A column of index with few values")] = "Modality",
+    bandwidth_mbps: Annotated[
+        float | None, Field(gt=0, le=1_000_000, description="Megabits a second")
+    ] = None,
+) -> SizeAnswer:
+    """How big a cohort is: exact bytes and files by modality, collection or another column.
+
+    Also the largest series, free disk here, download time, and what would shrink it most.
+    """
+    resolved = app.cohorts.resolve(cohort)
+    column = sizes.group_column(group_by)
+    found = sizes.measure(app.index, resolved, column)
+    speeds = (bandwidth_mbps,) if bandwidth_mbps else sizes.USUAL_MBPS
+    unknown = f"Files unknown for {found.without_files:,} series of prior versions."
+    return SizeAnswer(
+        release=app.release_name,
+        understood=resolved.understood,
+        series=found.series,
+        files=found.files,
+        bytes=found.bytes,
+        size=bytes_text(found.bytes),
+        groups=Table.of(
+            [column, "series", "files", "bytes", "share"],
+            [
+                [group.value, group.series, group.files, group.bytes, _share(group.bytes, found)]
+                for group in found.groups
+            ],
+            limit=_MOST_GROUPS,
+            rest=f"idc_sql over the cohort, GROUP BY {column}",
+        ),
+        largest=Table.of(
+            ["SeriesInstanceUID", "collection_id", "Modality", "size"],
+            [[*row[:3], bytes_text(row[3])] for row in found.largest],
+        ),
+        time="; ".join(
+            f"{sizes.duration_text(sizes.seconds_at(found.bytes, speed))} at {speed:g} Mbit/s"
+            for speed in speeds
+        ),
+        disk="" if app.settings.hosted else _disk(app, found.bytes),
+        shrink=sizes.savings(found, column),
+        note=unknown if found.without_files else "",
+    )
+
+
+def _share(part: int, found: sizes.Sizes) -> str:
+    return f"{part / found.bytes:.1%}" if found.bytes else ""
+
+
+def _disk(app: App, needed: int) -> str:
+    place, free = sizes.free_bytes(app.settings.output_dir)
+    short = "" if needed <= free else f": {bytes_text(needed - free)} too little"
+    return f"{bytes_text(free)} free at {place}{short}"

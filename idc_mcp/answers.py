@@ -64,6 +64,10 @@ class Answer(BaseModel):
     release: str
     understood: str = ""
 
+    def cut(self, **changes: Any) -> Answer:
+        """This answer with something cut; says what else that changes."""
+        return self.model_copy(update=changes)
+
     def whole(self) -> str:
         """Where a text that was cut can be read whole."""
         return ""
@@ -102,7 +106,7 @@ def render(answer: Answer, budget: int) -> Rendered:
                     break
             else:
                 break
-            answer = answer.model_copy(update={name: cut})
+            answer = answer.cut(**{name: cut})
             rendered, value = _forms(answer), cut
     return rendered
 

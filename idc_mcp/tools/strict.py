@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
+import anyio
 import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
@@ -32,6 +35,14 @@ Core = Callable[..., Answer]
 
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str | int) else value
+
+
+_CANCELLATION: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
+
+
+def cancellation() -> threading.Event | None:
+    """Set when the client has cancelled the call that is running; None outside a call."""
+    return _CANCELLATION.get()
 
 
 OneOrMany = Annotated[list[str], BeforeValidator(_one_or_many)]
@@ -76,9 +87,17 @@ def make_tool(
         if not limiter:
             # A tool's own threads: forty slow statements leave the other tools alone.
             limiter.append(anyio.CapacityLimiter(40))
-        answer = await anyio.to_thread.run_sync(
-            partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
-        )
+        stop = threading.Event()
+        token = _CANCELLATION.set(stop)
+        try:
+            answer = await anyio.to_thread.run_sync(
+                partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
+            )
+        except anyio.get_cancelled_exc_class():
+            stop.set()
+            raise
+        finally:
+            _CANCELLATION.reset(token)
         return success_result(render(answer, app.settings.answer_chars))
 
     return StrictTool(

@@ -1,0 +1,58 @@
+"""Completions: identifiers, tables and columns while a person types an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import anyio.to_thread
+from mcp.server.mcpserver import MCPServer
+from mcp_types import Completion
+
+from idc_mcp.app import App
+from idc_mcp.idc.identifiers import analysis_result_ids, collection_ids
+from idc_mcp.idc.nearest import folded
+
+MOST = 100
+"""The protocol's limit of values in one completion."""
+
+
+def add_completions(server: MCPServer[App], app: App) -> None:
+    """Register the completion handler."""
+    sources: dict[str, Callable[[dict[str, str]], Iterable[str]]] = {
+        "table": lambda _: app.release.schemas,
+        "column": lambda given: _columns(app, given.get("table", "index")),
+        "collection_id": lambda _: collection_ids(app.index),
+        "handle": lambda _: app.cohorts.files.handles(),
+        "cohort": lambda _: [
+            *collection_ids(app.index),
+            *analysis_result_ids(app.index),
+            *app.cohorts.files.handles(),
+        ],
+        "use": lambda _: ["commercial", "any"],
+        "format": lambda _: ["apa", "bibtex", "csl-json", "turtle"],
+    }
+
+    @server.completion()
+    async def complete(_ref: Any, argument: Any, context: Any) -> Completion | None:
+        source = sources.get(argument.name)
+        if source is None:
+            return None
+        given = dict((context and context.arguments) or {})
+        values = await anyio.to_thread.run_sync(lambda: list(source(given)))
+        found = _matching(argument.value, values)
+        return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
+
+
+def _columns(app: App, table: str) -> list[str]:
+    schema = app.release.schemas.get(table)
+    return [column.name for column in schema.columns] if schema else []
+
+
+def _matching(typed: str, values: list[str]) -> list[str]:
+    """Values that begin with what was typed, then those that contain it."""
+    wanted = folded(typed)
+    starts = [value for value in values if folded(value).startswith(wanted)]
+    return starts + [
+        value for value in values if wanted in folded(value) and value not in starts
+    ]

@@ -1,0 +1,103 @@
+"""Resources: the guide, schemas, collections and kept cohorts, to be read by their URI."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+import anyio.to_thread
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+
+from idc_mcp.answers import Answer, compact_json, render
+from idc_mcp.app import App
+from idc_mcp.errors import IdcError
+from idc_mcp.idc.identifiers import identify
+from idc_mcp.tools.describe import idc_describe
+from idc_mcp.tools.schema import idc_schema
+
+
+def add_resources(server: MCPServer[App], app: App) -> None:
+    """Register every resource and template."""
+
+    @server.resource(
+        "idc://guide",
+        title="Guide to IDC",
+        description="What IDC holds, how its tables relate, and what misleads.",
+        mime_type="text/markdown",
+    )
+    async def guide() -> str:
+        return files("idc_mcp").joinpath("guide.md").read_text(encoding="utf-8")
+
+    @server.resource(
+        "idc://schema/{table}",
+        title="Columns of a table",
+        description="Columns of a table with type, description and share of empty values.",
+        mime_type="text/plain",
+    )
+    async def schema(table: str) -> str:
+        return await _answered(app, idc_schema, table=table)
+
+    @server.resource(
+        "idc://schema/{table}/{column}",
+        title="Values of a column",
+        description="Values of a column with counts.",
+        mime_type="text/plain",
+    )
+    async def column(table: str, column: str) -> str:
+        return await _answered(app, idc_schema, table=table, column=column)
+
+    @server.resource(
+        "idc://collection/{collection_id}",
+        title="A collection",
+        description="Counts, modalities, licences, sites and DOIs of a collection.",
+        mime_type="text/plain",
+    )
+    async def collection(collection_id: str) -> str:
+        def found() -> str:
+            kind = identify(app.index, collection_id).kind
+            if kind != "collection":
+                raise ResourceNotFoundError(f"'{collection_id}' is a {kind}, not a collection.")
+            return render(
+                idc_describe(app, identifier=collection_id), app.settings.answer_chars
+            ).text
+
+        return await _in_thread(found)
+
+    @server.resource(
+        "idc://cohort/{handle}",
+        title="A cohort",
+        description="The whole definition of a kept cohort, as SQL and in words.",
+        mime_type="application/json",
+    )
+    async def cohort(handle: str) -> str:
+        def found() -> str:
+            kept = app.cohorts.resolve(handle)
+            return compact_json(
+                {
+                    "release": app.release_name,
+                    "handle": kept.handle,
+                    "name": kept.name,
+                    "understood": kept.understood,
+                    "definition": kept.definition,
+                    "canonical": kept.spec.canonical() if kept.spec else {},
+                }
+            )
+
+        return await _in_thread(found)
+
+
+async def _answered(app: App, core: Any, **arguments: str) -> str:
+    def answer() -> str:
+        result: Answer = core(app, **arguments)
+        return render(result, app.settings.answer_chars).text
+
+    return await _in_thread(answer)
+
+
+async def _in_thread(work: Any) -> str:
+    try:
+        return str(await anyio.to_thread.run_sync(partial(work)))
+    except IdcError as error:
+        raise ResourceNotFoundError(str(error)) from None

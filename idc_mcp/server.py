@@ -1,0 +1,85 @@
+"""`create_server(settings)`: wiring, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mcp.server import CacheHint
+from mcp.server.mcpserver import MCPServer
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from idc_mcp import __version__
+from idc_mcp.app import App
+from idc_mcp.completions import add_completions
+from idc_mcp.prompts import add_prompts
+from idc_mcp.resources import add_resources
+from idc_mcp.settings import Settings
+from idc_mcp.tools import all_tools
+
+INSTRUCTIONS = """\
+NCI Imaging Data Commons (IDC): 100 TB of public cancer imaging in DICOM: radiology (CT, MR, PET, \
+mammography, X-ray, ultrasound), whole slide pathology (SM), segmentations (SEG, RTSTRUCT), \
+reports and annotations, from TCGA, CPTAC, NLST, LIDC-IDRI and other TCIA collections. Use it to \
+find, count, select, license-check, cite, view and download such images or to build a training \
+set of them.
+
+How: idc_search finds names and values → idc_cohort defines a cohort and gives its handle (c_…) \
+with counts, size and licences → idc_size, idc_licenses, idc_citations, idc_viewer and \
+idc_manifest take that handle, or an identifier (collection, patient, study, series, DOI) \
+directly. idc_sql answers counts and joins that the cohort card does not; handles are tables \
+there. idc_describe and idc_schema explain one thing.
+
+Beware:
+- BodyPartExamined is empty for many series and all slides; disease and site are the filters \
+cancer_types and tumor_locations.
+- Licences belong to series and collections mix them: ask idc_licenses, or give use="commercial".
+- A patient is (collection_id, PatientID). Dates are shifted per patient.
+- Derived series (SEG, SR, RTSTRUCT) carry the collection_id of their source images.
+- series_size_MB is decimal megabytes; one whole slide series may have gigabytes.
+
+Every answer names the release and how the request was understood: pass that on. Where an answer \
+was cut it says how many are left and the call that gets them. Do not answer from memory what a \
+call can tell: catalogue figures change with each release."""
+
+
+def create_server(settings: Settings) -> MCPServer[App]:
+    """A server with its own core; two can live in one process.
+
+    Raises
+    ------
+    Unavailable
+        The catalogue package is not installed.
+    """
+    app = App.create(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[App]) -> AsyncIterator[App]:
+        app.start()
+        try:
+            yield app
+        finally:
+            app.close()
+
+    server: MCPServer[App] = MCPServer(
+        "idc",
+        title="NCI Imaging Data Commons",
+        version=__version__,
+        description="Public cancer imaging: cohorts, sizes, licences, citations, viewers.",
+        website_url="https://imaging.datacommons.cancer.gov",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        tools=list(all_tools(app)),
+        log_level="WARNING",
+        cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
+    )
+    add_resources(server, app)
+    add_prompts(server)
+    add_completions(server, app)
+
+    @server.custom_route("/health", ["GET"])
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "release": app.release_name})
+
+    return server

@@ -90,7 +90,7 @@ SAME: tuple[tuple[str, ...], ...] = (
 
 NEAR: dict[str, tuple[str, ...]] = {
     "lung": ("chest", "thorax", "nsclc", "mediastinum", "luad", "lusc"),
-    "chest": ("lung", "mediastinum", "chestabdpelvi", "chestabdomen", "neckchest"),
+    "chest": ("lung", "mediastinum", "chestabdpelvis", "chestabdomen", "neckchest"),
     "brain": ("glioma", "glioblastoma", "astrocytoma", "head", "skull", "schwannoma"),
     "glioma": ("glioblastoma", "astrocytoma", "brain", "oligodendroglioma", "lgg"),
     "glioblastoma": ("glioma", "brain"),
@@ -126,6 +126,24 @@ NEAR: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Words that are close without meaning the same: they match, and rank lower."""
 
+SPELLED_OUT: dict[str, str] = {
+    "aml": "acute myeloid",
+    "crc": "colorectal",
+    "dlbcl": "large b-cell",
+    "gbm": "glioblastoma",
+    "hcc": "hepatocellular",
+    "hnscc": "head and neck",
+    "mm": "multiple myeloma",
+    "nsclc": "non-small cell",
+    "pdac": "pancreatic ductal",
+    "rcc": "renal cell",
+    "sclc": "small cell lung",
+}
+"""Abbreviations of diseases: what stands in the text of cancer_types."""
+
+COMMERCIAL = frozenset({"commercial", "commercially"})
+"""Words that ask for data of commercial use."""
+
 COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "scanner": ("index.Manufacturer", "index.ManufacturerModelName"),
     "vendor": ("index.Manufacturer",),
@@ -140,6 +158,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "license": ("index.license_short_name",),
     "licence": ("index.license_short_name",),
     "commercial": ("index.license_short_name",),
+    "commercially": ("index.license_short_name",),
     "size": ("index.series_size_MB",),
     "gigabyte": ("index.series_size_MB",),
     "terabyte": ("index.series_size_MB",),
@@ -167,17 +186,22 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
 }
 """Words that name a column, as `table.column`."""
 
-WEAK = frozenset(
-    "cancer tumor disease patient subject image imaging scan data study series case file "
-    "tissue human collection name type value number".split()
-)
+GENERIC = frozenset({"cancer", "tumor", "disease", "tissue", "human", "malignant"})
+"""Words that tell collections apart, and nothing else: many values contain them."""
+
+WEAK = GENERIC | {
+    "patient", "subject", "image", "imaging", "scan", "data", "study", "series", "case", "file",
+    "collection", "name", "type", "value", "number", "sample", "exam",
+}  # fmt: skip
 """Words too general to be a match by themselves."""
 
-STOPWORDS = frozenset(
-    "a all an and any are as at be by can contain do does find for from get give has have i in "
-    "include is it its list me my of on only or please show some that the their there these this "
-    "to use used using want what where which with dataset datasets idc".split()
-)
+STOPWORDS = frozenset({
+    "a", "all", "an", "and", "any", "are", "as", "at", "be", "by", "can", "contain", "do", "does",
+    "find", "for", "from", "get", "give", "has", "have", "i", "in", "include", "is", "it", "its",
+    "list", "me", "my", "of", "on", "only", "or", "please", "show", "some", "that", "the",
+    "their", "there", "these", "this", "to", "use", "used", "using", "want", "what", "where",
+    "which", "with", "dataset", "idc", "many", "how",
+})  # fmt: skip
 """Words that say nothing about the data."""
 
 RENAMED_COLUMNS: dict[str, str] = {

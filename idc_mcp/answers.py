@@ -85,11 +85,14 @@ class Rendered(BaseModel):
         return len(self.text) + len(compact_json(self.structured))
 
 
-def render(answer: Answer, budget: int) -> Rendered:
+def render(answer: Answer, budget: int | None) -> Rendered:
     """Both forms of an answer, its elastic tables and texts cut until they fit the budget.
 
-    What cannot be cut is never dropped: an answer may then exceed its budget.
+    What cannot be cut is never dropped: an answer may then exceed its budget. Without a
+    budget nothing is cut: a person scrolls, a model pays.
     """
+    if budget is None:
+        return _forms(answer)
     ceiling = min(budget, answer.budget or budget)
     rendered = _forms(answer)
     for name in answer.elastic:

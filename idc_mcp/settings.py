@@ -76,6 +76,10 @@ class Settings:
     doi_timeout_s: float = _setting(
         8.0, "seconds for all of a call's questions to doi.org together", low=0.1, high=120
     )
+    allowed_hosts: str = _setting(
+        "", "host names (with ports) that HTTP clients may use, comma-separated"
+    )
+    allowed_origins: str = _setting("", "web origins that may call over HTTP, comma-separated")
     doi_url: str = _setting("https://doi.org", "the DOI resolver")
 
     @classmethod

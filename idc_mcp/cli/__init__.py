@@ -1,0 +1,104 @@
+"""The `idc-mcp` command: the server, and the same questions for people at a terminal.
+
+Each subcommand's module is imported only when it runs, so that a server starts without
+waiting for what it does not use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from idc_mcp import __version__
+from idc_mcp.errors import IdcError
+
+CLIENTS = ("claude-code", "claude-desktop", "cursor", "vscode", "json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status (2 for what the caller can mend)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except IdcError as error:
+        print(f"idc-mcp: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "serve":
+            from idc_mcp.cli.serve import serve  # noqa: PLC0415
+
+            return serve(http=arguments.http, host=arguments.host, port=arguments.port)
+        case "demo":
+            from idc_mcp.cli.demo import demo  # noqa: PLC0415
+
+            return demo()
+        case "doctor":
+            from idc_mcp.cli.doctor import doctor  # noqa: PLC0415
+
+            return doctor()
+        case "build":
+            from idc_mcp.cli.doctor import build_database  # noqa: PLC0415
+
+            return build_database()
+        case "config":
+            from idc_mcp.cli.clients import configuration  # noqa: PLC0415
+
+            print(configuration(arguments.client))
+            return 0
+        case _:
+            from idc_mcp.cli.questions import ask  # noqa: PLC0415
+
+            return ask(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="idc-mcp", description="The NCI Imaging Data Commons for assistants and people."
+    )
+    parser.add_argument("--version", action="version", version=f"idc-mcp {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the server (stdio, or HTTP with --http)")
+    serve.add_argument("--http", action="store_true", help="streamable HTTP at /mcp")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+
+    commands.add_parser("demo", help="walk one real question through a real server")
+    commands.add_parser("doctor", help="what is installed, cached, reachable; what is missing")
+    commands.add_parser("build", help="build the database now instead of at the first start")
+    config = commands.add_parser("config", help="what to paste into a client, or the command")
+    config.add_argument("client", choices=CLIENTS)
+
+    search = commands.add_parser("search", help="search collections, results, columns, values")
+    search.add_argument("query", nargs="+")
+    search.add_argument("--limit", type=int, default=10)
+
+    sql = commands.add_parser("sql", help="a SELECT over the index")
+    sql.add_argument("sql", help="the statement, or - to read it from standard input")
+    sql.add_argument("--max-rows", type=int, default=100)
+    sql.add_argument("--save-as", default="")
+
+    cohort = commands.add_parser("cohort", help="define a cohort and show its card")
+    cohort.add_argument("identifiers", nargs="*", help="collections, patients, UIDs, handles, …")
+    cohort.add_argument(
+        "-f", "--filter", action="append", default=[], metavar="NAME=VALUE[,VALUE]",
+        help="a filter of idc_cohort; ranges as FROM..TO",
+    )  # fmt: skip
+    cohort.add_argument("--sql", default="")
+    cohort.add_argument("--manifest", default="")
+    cohort.add_argument("--use", choices=("any", "commercial"), default="any")
+    cohort.add_argument("--name", default="")
+
+    cite = commands.add_parser("cite", help="citations of a cohort")
+    cite.add_argument("cohort")
+    cite.add_argument("--format", choices=("apa", "bibtex", "csl-json", "turtle"), default="apa")
+    cite.add_argument("--save-as", default="")
+    return parser

@@ -1,0 +1,77 @@
+"""`idc-mcp search|sql|cohort|cite`: the tools' own answers, for a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from idc_mcp.answers import Answer, render
+from idc_mcp.app import App
+from idc_mcp.cli.terminal import show
+from idc_mcp.errors import BadArgument
+from idc_mcp.idc.filters import Filters
+from idc_mcp.settings import Settings
+from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
+from idc_mcp.tools.strict import argument_model, check_arguments
+
+
+def ask(arguments: argparse.Namespace) -> int:
+    """Answer one question and print it."""
+    match arguments.command:
+        case "search":
+            core, given = idc_search, {
+                "query": " ".join(arguments.query), "limit": arguments.limit,
+            }  # fmt: skip
+        case "sql":
+            statement = sys.stdin.read() if arguments.sql == "-" else arguments.sql
+            core, given = idc_sql, {
+                "sql": statement, "max_rows": arguments.max_rows, "save_as": arguments.save_as,
+            }  # fmt: skip
+        case "cohort":
+            core, given = idc_cohort, {
+                "identifiers": arguments.identifiers or None,
+                "filters": _filters(arguments.filter),
+                "sql": arguments.sql, "manifest": arguments.manifest,
+                "use": arguments.use, "name": arguments.name,
+            }  # fmt: skip
+        case _:
+            core, given = idc_citations, {
+                "cohort": arguments.cohort, "format": arguments.format,
+                "save_as": arguments.save_as,
+            }  # fmt: skip
+    app = App.create(Settings.from_env())
+    try:
+        checked = check_arguments(
+            f"idc-mcp {arguments.command}",
+            argument_model(core),
+            {name: value for name, value in given.items() if value is not None},
+        )
+        answer: Answer = core(app, **checked)
+        print(show(render(answer, budget=None).structured))
+    finally:
+        app.close()
+    return 0
+
+
+def _filters(texts: list[str]) -> dict[str, Any] | None:
+    """`NAME=VALUE,VALUE` and `NAME=FROM..TO` as the filters of idc_cohort."""
+    filters: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise BadArgument(
+                f"--filter {text!r} has no NAME=VALUE.",
+                next_step="for example --filter Modality=CT --filter StudyDate=2000-01-01..2010-12-31",
+            )
+        name = name.strip()
+        if name == "has_annotations":
+            filters[name] = value.lower() in ("1", "true", "yes")
+        elif ".." in value and name in (*Filters.NUMBERS, "patient_age_years", "StudyDate"):
+            low, _, high = value.partition("..")
+            filters[name] = {
+                key: part for key, part in (("from", low), ("to", high)) if part
+            }
+        else:
+            filters[name] = [part.strip() for part in value.split(",")]
+    return filters or None

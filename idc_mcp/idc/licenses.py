@@ -171,6 +171,38 @@ def judge(rows: list[tuple[str, int, int]]) -> LicenseSummary:
     )
 
 
+def answer_for(found: LicenseSummary, use: str) -> tuple[str, str]:
+    """May it be used so (yes, no, in part, unknown), and why, in words."""
+    if use == "commercial" or not found.rows:
+        return found.verdict, found.sentence
+    unread = [row for row in found.rows if row[0] not in TERMS]
+    if not unread:
+        return "yes", f"Use is allowed under the terms below. {found.sentence}"
+    names = ", ".join(f"{row[0]}: {_portion([row])}" for row in unread)
+    may = "unknown" if len(unread) == len(found.rows) else "in part"
+    return may, f"Terms that are not known here: {names}. {found.sentence}"
+
+
+def obligations(found: LicenseSummary) -> list[str]:
+    """What the licences of a cohort ask for, those that ask the same together."""
+    names: dict[str, list[str]] = {}
+    for name, _, _ in found.rows:
+        asked = TERMS[name].obligations if name in TERMS else "Unknown: ask the data's source."
+        names.setdefault(asked, []).append(name)
+    return [f"{', '.join(together)}: {asked}" for asked, together in names.items()]
+
+
+def withheld(index: Index, source: str) -> list[tuple[str, str, int, int]]:
+    """(collection_id, licence, series, bytes) of what may not be used commercially."""
+    rows = index.rows(
+        "SELECT collection_id, coalesce(license_short_name, ?), count(*), "
+        f"CAST(coalesce(sum(series_bytes), 0) AS BIGINT) FROM {source} "
+        f"WHERE ({condition('commercial')}) IS NOT TRUE GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+        [NOT_STATED],
+    )
+    return [(str(where), str(name), int(series), int(size)) for where, name, series, size in rows]
+
+
 def _portion(rows: list[tuple[str, int, int]]) -> str:
     series = sum(count for _, count, _ in rows)
     return f"{series:,} series ({bytes_text(sum(size for _, _, size in rows))})"

@@ -262,7 +262,8 @@ def refusal(name: str, *, as_table: bool = False) -> tuple[str, str] | None:
     for reason, names in _REFUSED.items():
         if name in names:
             return reason
-    for prefix, reason in _REFUSED_PREFIXES.items():
-        if name.startswith(prefix) and name not in ALLOWED:
-            return reason
-    return None
+    if name in ALLOWED | TABLE_FUNCTIONS:
+        return None
+    return next(
+        (reason for prefix, reason in _REFUSED_PREFIXES.items() if name.startswith(prefix)), None
+    )

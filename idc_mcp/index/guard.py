@@ -144,14 +144,14 @@ def _not_reading(words: list[tuple[str, int]], prefix: str = "") -> Refused:
 
 
 def _words(sql: str) -> list[tuple[str, int]]:
-    """The engine's tokens, upper case, each with its place in the UTF-8 text."""
+    """The engine's tokens, their first word in upper case, with their places in the UTF-8 text."""
     import duckdb  # noqa: PLC0415
 
     text = sql.encode()
-    places = [place for place, _ in duckdb.tokenize(sql)]
-    ends = [*places[1:], len(text)]
+    # DuckDB 2.0 gives comments too.
+    places = [place for place, kind in duckdb.tokenize(sql) if kind.name != "comment"]
     found = []
-    for place, end in zip(places, ends, strict=True):
+    for place, end in zip(places, [*places[1:], len(text)], strict=True):
         token = text[place : min(end, place + 64)].decode(errors="replace")
         found.append((re.match(r"\w*|.", token, re.ASCII)[0].upper() or token[:1], place))  # type: ignore[index]
     return found

@@ -1,0 +1,177 @@
+"""Links that open in IDC's viewers: OHIF for radiology, SLIM for slide microscopy.
+
+The viewer is chosen by the study, not by the series: a segmentation, annotation or report of
+a slide belongs to SLIM although its own modality is that of radiology's (no study of IDC
+mixes slides with CT, MR or PT). Derived series cannot be seen alone: their study is opened,
+at the source image where the index leaves no doubt which it is. Addresses: IDC documentation,
+"Visualizing images".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from idc_mcp.errors import BadArgument
+from idc_mcp.idc.sql import literals
+
+if TYPE_CHECKING:
+    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.index.store import Index
+
+Viewer = Literal["auto", "ohif", "slim"]
+
+BASE = "https://viewer.imaging.datacommons.cancer.gov"
+OHIF_STUDY = f"{BASE}/v3/viewer/?StudyInstanceUIDs="
+OHIF_SERIES = "&initialSeriesInstanceUID="
+SLIM_STUDY = f"{BASE}/slim/studies/"
+SLIM_SERIES = "/series/"
+
+SLIDES = ("SM",)
+RADIOLOGY = ("CT", "MR", "PT", "MG", "CR", "DX", "US", "NM", "XA", "RF", "XC", "OT")
+"""Modalities that are pictures by themselves; all others are drawn on top of these."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A study and the address that opens it.
+
+    Attributes
+    ----------
+    modalities
+        Of the whole study, with commas.
+    opens_at
+        `study`, or the modality of the series it opens at; `(source)` follows where that is
+        the image that a derived series of the cohort was made from.
+    """
+
+    collection_id: str
+    patient_id: str
+    modalities: str
+    viewer: str
+    opens_at: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links of the first studies of a cohort.
+
+    Attributes
+    ----------
+    radiology, slides
+        Studies of the cohort that OHIF and SLIM show.
+    without_images
+        Studies that no viewer shows: their images are not in IDC, or only in prior versions.
+    """
+
+    links: list[Link]
+    radiology: int
+    slides: int
+    without_images: int
+
+    @property
+    def studies(self) -> int:
+        """All studies of the cohort."""
+        return self.radiology + self.slides + self.without_images
+
+
+@dataclass(frozen=True)
+class _Series:
+    uid: str
+    modality: str
+    instances: int
+    mine: bool
+
+
+def viewer_links(index: Index, cohort: Cohort, viewer: Viewer, limit: int) -> Links:
+    """Links for the first `limit` studies that the viewer shows, in the catalogue's order.
+
+    Raises
+    ------
+    BadArgument
+        The named viewer shows none of these studies; the error names the one that does.
+    """
+    kinds = dict(index.rows(f"SELECT kind, count(*) FROM ({_kinds(cohort)}) GROUP BY 1"))
+    found = Links(
+        [], int(kinds.get("ohif", 0)), int(kinds.get("slim", 0)), int(kinds.get("none", 0))
+    )
+    shown = {"auto": ("ohif", "slim"), "ohif": ("ohif",), "slim": ("slim",)}[viewer]
+    if not any(kinds.get(name) for name in shown):
+        other = "slim" if viewer == "ohif" else "ohif"
+        if viewer != "auto" and kinds.get(other):
+            what = "slide microscopy" if other == "slim" else "radiology"
+            raise BadArgument(
+                f"viewer={viewer!r} shows none of these studies: they are {what}.",
+                nearest=[other],
+                next_step=f"give viewer={other!r}, or leave it out",
+            )
+        return found
+    studies = index.rows(
+        f"SELECT StudyInstanceUID, kind FROM ({_kinds(cohort)}) WHERE kind IN ({literals(shown)}) "
+        f"ORDER BY collection_id, PatientID, StudyInstanceUID LIMIT {int(limit)}"
+    )
+    links = _links(index, cohort, {str(study): str(kind) for study, kind in studies})
+    return Links(links, found.radiology, found.slides, found.without_images)
+
+
+def _kinds(cohort: Cohort) -> str:
+    """SQL: StudyInstanceUID, collection_id, PatientID and kind (ohif, slim, none) of studies."""
+    return (
+        "SELECT StudyInstanceUID, any_value(collection_id) AS collection_id, "
+        "min(PatientID) AS PatientID, "
+        f"CASE WHEN coalesce(bool_or(Modality IN ({literals(SLIDES)})), false) THEN 'slim' "
+        f"WHEN coalesce(bool_or(Modality IN ({literals(RADIOLOGY)})), false) THEN 'ohif' "
+        "ELSE 'none' END AS kind "
+        f"FROM (SELECT DISTINCT StudyInstanceUID FROM {cohort.source}) AS mine "
+        "LEFT JOIN core.series USING (StudyInstanceUID) GROUP BY StudyInstanceUID"
+    )
+
+
+def _links(index: Index, cohort: Cohort, kinds: dict[str, str]) -> list[Link]:
+    rows = index.rows(
+        "SELECT StudyInstanceUID, collection_id, PatientID, SeriesInstanceUID, Modality, "
+        "coalesce(instanceCount, 0), SeriesInstanceUID IN "
+        f"(SELECT SeriesInstanceUID FROM {cohort.source} "
+        f"WHERE StudyInstanceUID IN ({literals(kinds)})) "
+        f"FROM core.series WHERE StudyInstanceUID IN ({literals(kinds)}) ORDER BY 4"
+    )
+    series: dict[str, list[_Series]] = defaultdict(list)
+    owners: dict[str, tuple[str, str]] = {}
+    for study, collection, patient, uid, modality, instances, mine in rows:
+        series[study].append(_Series(uid, modality, instances, mine))
+        if mine or study not in owners:
+            owners[study] = (collection, patient)
+    return [
+        _link(study, *owners[study], "SLIM" if kind == "slim" else "OHIF", series[study])
+        for study, kind in kinds.items()
+        if study in owners
+    ]
+
+
+def _link(
+    study: str, collection: str, patient: str, viewer: str, everything: list[_Series]
+) -> Link:
+    at, why = _opening_series(everything, SLIDES if viewer == "SLIM" else RADIOLOGY)
+    if viewer == "SLIM":
+        url = f"{SLIM_STUDY}{study}" + (f"{SLIM_SERIES}{at.uid}" if at else "")
+    else:
+        url = f"{OHIF_STUDY}{study}" + (f"{OHIF_SERIES}{at.uid}" if at else "")
+    modalities = ",".join(sorted({series.modality for series in everything}))
+    opens_at = f"{at.modality}{why}" if at else "study"
+    return Link(collection, patient, modalities, viewer, opens_at, url)
+
+
+def _opening_series(
+    everything: list[_Series], kinds: tuple[str, ...]
+) -> tuple[_Series | None, str]:
+    """The series to open at: one of the cohort's images, else the only possible source."""
+    images = [series for series in everything if series.modality in kinds]
+    mine = [series for series in images if series.mine]
+    if mine and len(mine) < len(images):
+        # Scouts and localisers are small: the largest is what was meant, if one was.
+        return max(mine, key=lambda series: series.instances), ""
+    if not mine and len(images) == 1:
+        return images[0], " (source)"
+    return None, ""

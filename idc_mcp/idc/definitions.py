@@ -18,12 +18,12 @@ from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.licenses import allowed_names
 from idc_mcp.idc.matching import Condition
 from idc_mcp.idc.sql import literal, literals
-from idc_mcp.index.layout import BYTES, PATIENT
+from idc_mcp.index.layout import PATIENT
 
 INDEX = 'main."index"'
 SERIES = "core.series"
 PRIOR_KIND = "prior"
-"""The kind of an identifier that names a prior version of a series."""
+"""The kind of an identifier that names a prior version of a series (a row of core.prior)."""
 
 _PRIOR_COLUMNS = (
     "collection_id, PatientID, SeriesInstanceUID, StudyInstanceUID, Modality, crdc_series_uuid, "
@@ -106,10 +106,10 @@ class Definition:
         # means the same on both sides.
         keyed = table == SERIES
         replace = f" REPLACE ({_HASHED_KEYS})" if keyed else ""
-        added = f", {BYTES}, {_HASHED_KEYS}" if keyed else ""
+        added = f", series_bytes, {_HASHED_KEYS}" if keyed else ""
         everything = (
             f"SELECT *{replace} FROM {table} WHERE {self._base(prior=False) or 'false'} "
-            f"UNION ALL BY NAME SELECT {_PRIOR_COLUMNS}{added} FROM main.prior_versions_index "
+            f"UNION ALL BY NAME SELECT {_PRIOR_COLUMNS}{added} FROM core.prior "
             f"WHERE {self._base(prior=True) or 'false'}"
         )
         narrowing = self._narrowing(INDEX)

@@ -39,8 +39,8 @@ _BUCKET_PATH = re.compile(r"(?:s3|gs)://[^/]+/(?P<uuid>[0-9a-f-]{36})(?:/.*)?", 
 class Identified:
     """What an identifier names.
 
-    `where` is a condition on core.series; with `prior` set, on main.prior_versions_index:
-    an older version of a series, which only its crdc_series_uuid names.
+    `where` is a condition on core.series; with `prior` set, on core.prior: an older version
+    of a series, which only its crdc_series_uuid names.
     """
 
     kind: Kind
@@ -137,7 +137,7 @@ def _series_version(index: Index, uuid: str) -> Identified:
         return Identified("series", uuid, f"series {uuid}", condition)
     prior = index.row(
         "SELECT min_idc_version, max_idc_version, collection_id "
-        f"FROM main.prior_versions_index WHERE {condition}"
+        f"FROM core.prior WHERE {condition}"
     )
     if prior:
         return Identified(

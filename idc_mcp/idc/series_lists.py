@@ -111,7 +111,7 @@ def series_of_list(
         known = (
             f"SELECT crdc_series_uuid FROM core.series SEMI JOIN {given_uuids} "
             "ON crdc_series_uuid = id UNION ALL "
-            f"SELECT crdc_series_uuid FROM main.prior_versions_index SEMI JOIN {given_uuids} "
+            f"SELECT crdc_series_uuid FROM core.prior SEMI JOIN {given_uuids} "
             "ON crdc_series_uuid = id UNION ALL "
             f"SELECT crdc_series_uuid FROM core.series SEMI JOIN {given_uids} "
             "ON SeriesInstanceUID = id"
@@ -119,7 +119,7 @@ def series_of_list(
         notes = []
         missing = index.rows(
             f"SELECT id FROM {given_uuids} WHERE id NOT IN (SELECT crdc_series_uuid "
-            "FROM core.series UNION ALL SELECT crdc_series_uuid FROM main.prior_versions_index) "
+            "FROM core.series UNION ALL SELECT crdc_series_uuid FROM core.prior) "
             f"UNION ALL SELECT id FROM {given_uids} WHERE id NOT IN "
             "(SELECT SeriesInstanceUID FROM core.series)"
         )
@@ -151,7 +151,7 @@ def _keep(cohorts: Cohorts, column: str, name: str, result: Path) -> SeriesSet:
         )
     tables = ["core.series"]
     if column == "crdc_series_uuid":
-        tables.append("main.prior_versions_index")
+        tables.append("core.prior")
     known = " UNION ALL ".join(
         f"SELECT crdc_series_uuid FROM {table} SEMI JOIN ({given}) ON {column} = id"
         for table in tables

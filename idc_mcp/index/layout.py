@@ -2,6 +2,7 @@
 
     main.index, main.collections_index, …   the release's tables, as published
     core.series    `index` with exact bytes and with keys that count patients and studies
+    core.prior     one row a prior version of a series, where it lies now
     facts.*        what a release will never answer differently, computed once at build
 
 The same statements make views over the bundled Parquet (a first start answers with them at
@@ -102,6 +103,7 @@ def table_statements(release: Release) -> Iterator[str]:
     yield from _schemas()
     yield from _built_series(release)
     for relation in _published(release):
+        # `index` shows core.series without its keys: a second copy would say the same.
         kind = "VIEW" if relation.name == f'main."{MAIN_TABLE}"' else "TABLE"
         yield f"CREATE {kind} {relation.name} AS {relation.query}"
     for relation in _facts(release):
@@ -137,6 +139,14 @@ def _published(release: Release) -> Iterator[Relation]:
     for table in bundled_tables(release):
         if table != MAIN_TABLE:
             yield Relation(f"main.{table}", f"SELECT * FROM {_parquet(release, table)}")
+
+
+    # A version that was moved between buckets has a row for each: the last is where it lies.
+    yield Relation(
+        "core.prior",
+        f"SELECT *, {BYTES} FROM main.prior_versions_index QUALIFY row_number() OVER "
+        "(PARTITION BY crdc_series_uuid ORDER BY max_idc_version DESC) = 1",
+    )
 
 
 def _facts(release: Release) -> Iterator[Relation]:

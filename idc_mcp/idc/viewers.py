@@ -93,10 +93,9 @@ def viewer_links(index: Index, cohort: Cohort, viewer: Viewer, limit: int) -> Li
     BadArgument
         The named viewer shows none of these studies; the error names the one that does.
     """
-    kinds = dict(index.rows(f"SELECT kind, count(*) FROM ({_kinds(cohort)}) GROUP BY 1"))
-    found = Links(
-        [], int(kinds.get("ohif", 0)), int(kinds.get("slim", 0)), int(kinds.get("none", 0))
-    )
+    counted = index.rows(f"SELECT kind, count(*) FROM ({_kinds(cohort)}) GROUP BY 1")
+    kinds: dict[str, int] = {str(kind): int(count) for kind, count in counted}
+    found = Links([], kinds.get("ohif", 0), kinds.get("slim", 0), kinds.get("none", 0))
     shown = {"auto": ("ohif", "slim"), "ohif": ("ohif",), "slim": ("slim",)}[viewer]
     if not any(kinds.get(name) for name in shown):
         other = "slim" if viewer == "ohif" else "ohif"

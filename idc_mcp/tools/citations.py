@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+import json
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -54,7 +55,7 @@ def idc_citations(
         origin=_origin(found, format),
         citations=Table.of(
             ["DOI", "series", format],
-            [[item.doi, item.series, item.text] for item in found.cited],
+            [[item.doi, item.series, _cell(item.text, format)] for item in found.cited],
             limit=_SHOWN_WITH_FILE if path else None,
             rest="all are in the file" if path else call,
         ),
@@ -63,6 +64,11 @@ def idc_citations(
         methods=citations.methods_sentence(app.index, resolved),
         file=str(path or ""),
     )
+
+
+def _cell(text: str, form: Format) -> Any:
+    """A citation as a cell: CSL-JSON as the object it is, not as text within text."""
+    return json.loads(text) if form == "csl-json" else text
 
 
 def _missing(found: Citations, call: str) -> Table | None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from idc_mcp.answers import Answer, Table, bytes_text
+from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc import licenses
 from idc_mcp.idc.licenses import TERMS
@@ -51,9 +51,9 @@ def idc_licenses(
         verdict=verdict,
         allowed_part=part,
         licenses=Table.of(
-            ["license", "series", "bytes", "size", "commercial", "url"],
+            ["license", "series", "bytes", "commercial", "url"],
             [
-                [name, series, size, bytes_text(size), _commercial(name), _url(name)]
+                [name, series, size, _commercial(name), _url(name)]
                 for name, series, size in found.rows
             ],
         ),

@@ -51,7 +51,10 @@ def idc_viewer(
         understood=resolved.understood,
         studies=found.studies,
         links=table,
-        notes=_notes(found, viewer),
+        notes=[
+            *_notes(found, viewer),
+            *(["Viewers show current versions only."] if resolved.prior else []),
+        ],
     )
 
 

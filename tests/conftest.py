@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from idc_mcp.app import App
 from idc_mcp.index.build import build
 from idc_mcp.index.release import Release, installed_release
 from idc_mcp.index.store import Index
@@ -27,23 +29,53 @@ def cache_dir(release: Release) -> Path:
     return CACHE
 
 
+def settings_at(home: Path, cache_dir: Path, **changes: Any) -> Settings:
+    """Settings whose directories lie below `home`, and that never use the network."""
+    defaults = {"state_dir": home / "state", "output_dir": home / "output", "offline": True}
+    return Settings(cache_dir=cache_dir, **(defaults | changes))
+
+
 @pytest.fixture
 def settings(cache_dir: Path, tmp_path: Path) -> Settings:
-    return Settings(
-        cache_dir=cache_dir,
-        state_dir=tmp_path / "state",
-        output_dir=tmp_path / "output",
-        offline=True,
-    )
+    return settings_at(tmp_path, cache_dir)
 
 
 @pytest.fixture(scope="session")
-def index(release: Release, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(
-        cache_dir=cache_dir, state_dir=home / "state", output_dir=home / "output", offline=True
-    )
-    opened = Index(release, settings)
-    opened.start()
-    yield opened
-    opened.close()
+def app(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One core for tests that leave it as it was."""
+    made = App.create(settings_at(tmp_path_factory.mktemp("home"), cache_dir))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def index(app: App) -> Index:
+    return app.index
+
+
+@pytest.fixture
+def make_app(cache_dir: Path, tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Makes cores of a test's own; `home` defaults to the test's directory."""
+    made: list[App] = []
+
+    def make(home: Path = tmp_path, **changes: Any) -> App:
+        made.append(App.create(settings_at(home, cache_dir, **changes)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def catalogue(release: Release) -> Any:
+    """The index as pandas reads it, the oracle for counts."""
+    pandas = pytest.importorskip("pandas")
+    columns = [
+        "collection_id", "analysis_result_id", "PatientID", "StudyInstanceUID", "Modality",
+        "BodyPartExamined", "Manufacturer", "license_short_name", "source_DOI", "StudyDate",
+        "PatientAge", "SeriesDescription", "instanceCount", "series_size_MB",
+        "crdc_series_uuid", "SeriesInstanceUID",
+    ]  # fmt: skip
+    return pandas.read_parquet(release.parquet("index"), columns=columns)

@@ -7,13 +7,13 @@ import json
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
-from sql_cases import EXPLAINED, PASSED_ON, REFUSED, RUNS
 
 from idc_mcp.errors import IdcError
 from idc_mcp.index import functions, sandbox
 from idc_mcp.index.guard import check
 from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.naming import Catalogue, hint
+from tests.index.sql_cases import EXPLAINED, PASSED_ON, REFUSED, RUNS
 
 
 def rows(

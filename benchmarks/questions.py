@@ -1,0 +1,157 @@
+"""Single questions through a client, against the raw statement on the same database."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import duckdb
+from mcp import Client
+
+from benchmarks.table import Number, median_ms
+from idc_mcp.app import App
+from idc_mcp.index.layout import VALUE_COLUMNS
+from idc_mcp.server import create_server
+from idc_mcp.tools import idc_describe, idc_schema
+
+STATEMENTS = {
+    "count of a modality": "SELECT count(*) FROM index WHERE Modality = 'CT'",
+    "series by modality": "SELECT Modality, count(*) FROM index GROUP BY ALL ORDER BY ALL",
+    "patients by collection": "SELECT collection_id, count(DISTINCT PatientID) FROM index GROUP BY ALL ORDER BY ALL",
+    "text search": "SELECT count(*) FROM index WHERE contains(lower(SeriesDescription), 't2')",
+    "one hundred rows": "SELECT * FROM index WHERE collection_id = '4d_lung' LIMIT 100",
+    "join": "SELECT cancer_types, sum(series_size_MB) FROM index JOIN collections_index "
+    "USING (collection_id) GROUP BY ALL ORDER BY 2 DESC LIMIT 10",
+}
+
+
+async def sql(app: App) -> list[Number]:
+    raw = duckdb.connect(
+        str(app.index.database), read_only=True, config={"threads": app.settings.threads}
+    )
+    numbers = []
+    async with Client(create_server(app.settings)) as client:
+        for what, statement in STATEMENTS.items():
+            times = {"ours": [], "raw": []}
+            for i in range(17):
+                started = time.perf_counter()
+                result = await client.call_tool("idc_sql", {"sql": statement})
+                middle = time.perf_counter()
+                raw.execute(statement).fetchall()
+                ended = time.perf_counter()
+                assert not result.is_error, result.content
+                if i >= 3:
+                    times["ours"].append((middle - started) * 1e3)
+                    times["raw"].append((ended - middle) * 1e3)
+            mine, bare = statistics.median(times["ours"]), statistics.median(times["raw"])
+            numbers.append(
+                Number(f"idc_sql: {what}", mine, "ms", bare, "≤ 1.2 × + 5 ms", mine <= 1.2 * bare + 5)
+            )
+    raw.close()
+    return numbers
+
+
+def facts(app: App) -> list[Number]:
+    raw = duckdb.connect(str(app.index.database), read_only=True)
+    collections = [row[0] for row in app.index.rows("SELECT collection_id FROM facts.collections")]
+    idc_describe(app, identifier=collections[0])
+    times = {}
+    for collection in collections:
+        started = time.perf_counter()
+        idc_describe(app, identifier=collection)
+        times[collection] = (time.perf_counter() - started) * 1e3
+    slowest = max(times, key=lambda name: times[name])
+    straight = median_ms(
+        lambda: raw.execute(
+            "SELECT count(*), count(DISTINCT PatientID), count(DISTINCT StudyInstanceUID), "
+            f"sum(series_size_MB) FROM index WHERE collection_id = '{slowest}'"
+        ).fetchall()
+    )
+    numbers = [
+        Number("describe a collection, median of all", statistics.median(times.values()), "ms"),
+        Number(f"describe a collection, slowest ({slowest})", times[slowest], "ms", straight, "≤ 10 ms", times[slowest] <= 10),
+    ]  # fmt: skip
+    columns = {
+        column: median_ms(lambda column=column: idc_schema(app, table="index", column=column), 3, 1)
+        for column in VALUE_COLUMNS["index"]
+    }
+    slowest = max(columns, key=lambda name: columns[name])
+    straight = median_ms(
+        lambda: raw.execute(
+            f"SELECT {slowest}, count(*) FROM index GROUP BY ALL ORDER BY 2 DESC"
+        ).fetchall()
+    )
+    numbers.append(
+        Number(f"values of a column, slowest ({slowest})", columns[slowest], "ms", straight, "≤ 10 ms", columns[slowest] <= 10)
+    )  # fmt: skip
+    totals = median_ms(lambda: idc_describe(app, identifier=app.release.name))
+    straight = median_ms(
+        lambda: raw.execute(
+            "SELECT count(*), count(DISTINCT (collection_id, PatientID)), "
+            "count(DISTINCT StudyInstanceUID), sum(instanceCount), sum(series_size_MB) FROM index"
+        ).fetchall()
+    )
+    numbers.append(Number("the release and its totals", totals, "ms", straight, "≤ 10 ms", totals <= 10))
+    raw.close()
+    return numbers
+
+
+FILTERS: list[dict[str, Any]] = [
+    {"Modality": "CT"},
+    {"Modality": "MR", "Manufacturer": "SIEMENS*"},
+    {"Modality": "CT", "BodyPartExamined": "CHEST"},
+    {"Modality": ["CT", "PT"], "cancer_types": "lung"},
+    {"license_short_name": "CC BY 4.0", "Modality": "SM"},
+    {"StudyDate": {"from": "2000-01-01"}, "Modality": "MR"},
+    {"Modality": "CT", "has_annotations": True},
+    {"Modality": "CT", "BodyPartExamined": "CHEST", "Manufacturer": ["GE", "GE *"]},
+]
+
+
+async def cohorts(app: App) -> list[Number]:
+    raw = duckdb.connect(
+        str(app.index.database), read_only=True, config={"threads": app.settings.threads}
+    )
+    server = create_server(app.settings)
+    numbers = []
+    collections = [
+        {"collection_id": row[0]}
+        for row in app.index.rows("SELECT collection_id FROM facts.collections ORDER BY series DESC")
+    ]
+    counts = (
+        "SELECT count(*), count(DISTINCT (collection_id, PatientID)), "
+        "count(DISTINCT StudyInstanceUID), sum(instanceCount), sum(series_size_MB), "
+        "count(DISTINCT license_short_name), count(DISTINCT Modality) FROM (SELECT * FROM index WHERE {})"
+    )
+    async with Client(server) as client:
+        await client.call_tool("idc_cohort", {"filters": {"Modality": "NM"}})
+        for what, asked, goal in (
+            ("filters over the whole index", FILTERS, 60),
+            ("one collection", collections, 20),
+        ):
+            times, straight = [], []
+            for i, filters in enumerate(asked):
+                # A bound that excludes nothing makes each cohort new: no remembered card helps.
+                fresh = dict(filters) | {"series_size_MB": {"from": 0, "to": 1e9 + i}}
+                started = time.perf_counter()
+                result = await client.call_tool("idc_cohort", {"filters": fresh})
+                times.append((time.perf_counter() - started) * 1e3)
+                assert not result.is_error, result.content
+                handle = result.structured_content["handle"]
+                definition = app.cohorts.resolve(handle).definition
+                condition = definition.split(" WHERE ", 1)[1]
+                straight.append(median_ms(lambda c=condition: raw.execute(counts.format(c)).fetchall(), 1, 0))
+            for name, pick in (("median", statistics.median), ("slowest", max)):
+                mine = pick(times)
+                numbers.append(
+                    Number(f"cohort by {what}, {name} of {len(times)}", mine, "ms", pick(straight), f"≤ {goal} ms", mine <= goal)
+                )  # fmt: skip
+        again = []
+        for filters in FILTERS * 3:
+            started = time.perf_counter()
+            await client.call_tool("idc_cohort", {"filters": filters})
+            again.append((time.perf_counter() - started) * 1e3)
+        numbers.append(Number("cohort asked before", statistics.median(again[len(FILTERS) :]), "ms"))
+    raw.close()
+    return numbers

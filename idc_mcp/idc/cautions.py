@@ -7,7 +7,7 @@ COLUMN_CAUTIONS: dict[str, str] = {
     "source acquisition, not what was segmented. Disease and site are "
     "collections_index.cancer_types and tumor_locations.",
     "PatientAge": "Text such as 063Y, 018M or 004D, null for most series; 000Y is frequent and "
-    "not an age at birth.",
+    "often stands for unknown.",
     "PatientSex": "Null for most series, and a few values are junk.",
     "StudyDate": "ISO text (2001-12-31), shifted per patient: never order across patients.",
     "SeriesDate": "ISO text (2001-12-31), shifted per patient: never order across patients.",
@@ -34,6 +34,14 @@ COLUMN_CAUTIONS: dict[str, str] = {
     "min_idc_version": "A move between buckets starts a new row too.",
 }
 """By column name, whatever its table."""
+
+COLLECTION_CAUTIONS: dict[str, str] = {
+    "ispy1": "Some of its segmentations are empty.",
+    "ispy2": "Its segmentations have a bit encoding that some readers get wrong.",
+    "nsclc_radiogenomics": "Old segmentations have an encoding that some readers get wrong "
+    "(highdicom issue 344).",
+}
+"""Known bad data, by collection_id."""
 
 SEGMENTED_ANATOMY = (
     "What a segmentation segments is seg_index.SegmentedPropertyType_CodeMeanings (rows not in "

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import log10, sqrt
+from operator import mul
 
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound, quoted
@@ -33,6 +34,8 @@ LONGEST_QUERY = 400
 NAME_BONUS = 2.0
 ONLY_DESCRIBED = 0.3
 """The most a word says that stands only in a description or in the titles of sources."""
+FLOOR = 0.21
+"""Below that a word only stands in a description: looked at where nothing else is found."""
 LEAST_OF_VALUE, LEAST_IN_VALUE = 0.25, 0.35
 """From where a word speaks for a value: by its column, and by standing in it."""
 SHORT = 50
@@ -114,10 +117,9 @@ class SearchIndex:
         _check(query, kinds)
         documents = self.documents()
         read = read_query(query, documents)
-        hits = _match(read, documents)
-        ranked = _ranked(hits, read, kinds or KINDS, lenient=bool(kinds))
+        ranked = _ranked(read, documents, kinds or KINDS, lenient=bool(kinds))
         if not any(ranked.values()):
-            ranked = _ranked(hits, read, kinds or KINDS, lenient=True)
+            ranked = _ranked(read, documents, kinds or KINDS, lenient=True)
         if not any(ranked.values()):
             raise _nothing(query, read, kinds, documents)
         found = Found(read.understood, notes=_notes(read, ranked))
@@ -152,15 +154,15 @@ def _check(query: str, kinds: Iterable[str]) -> None:
         )
 
 
-def _match(query: Query, documents: Documents) -> list[Hit]:
-    """Every document that any term matches."""
+def _match(query: Query, documents: Documents, floor: float) -> list[Hit]:
+    """Every document that any term matches by more than `floor`."""
     by_term: list[dict[int, float]] = []
     for term in query.terms:
         scores: dict[int, float] = {}
         for word, share in term.alternatives.items():
             for number, weight in documents.postings.get(word, ()):
                 score = share * weight
-                if score > scores.get(number, 0.0):
+                if score > scores.get(number, floor):
                     scores[number] = score
         by_term.append(scores)
     bonuses: dict[int, float] = {}
@@ -181,8 +183,9 @@ def _match(query: Query, documents: Documents) -> list[Hit]:
 
 
 def _ranked(
-    hits: list[Hit], query: Query, kinds: Iterable[Kind], *, lenient: bool
+    query: Query, documents: Documents, kinds: Iterable[Kind], *, lenient: bool
 ) -> dict[Kind, list[Hit]]:
+    hits = _match(query, documents, 0.0 if lenient else FLOOR)
     by_kind: dict[Kind, list[Hit]] = {kind: [] for kind in kinds}
     for hit in hits:
         if hit.document.kind in by_kind:
@@ -201,14 +204,13 @@ def _rank(kind: Kind, hits: list[Hit], query: Query, lenient: bool) -> list[Hit]
             if term.word in GENERIC or not (term.weak or term.columns)
         ]
     strong = strong or list(range(len(terms)))
+    shares = [1.0 if place in strong else 0.3 for place in range(len(terms))]
     least = 0.0 if lenient else ONLY_DESCRIBED
     for hit in hits:
         if kind == "collection":
             _demand_modalities(hit, terms)
-        hit.covered = sum(hit.terms[place] > least for place in strong)
-        hit.score = hit.bonus + sum(
-            score * (1.0 if place in strong else 0.3) for place, score in enumerate(hit.terms)
-        )
+        hit.covered = len([place for place in strong if hit.terms[place] > least])
+        hit.score = hit.bonus + sum(map(mul, hit.terms, shares))
     if kind == "value":
         return _rank_values(hits, strong)
     if kind in ("table", "column"):
@@ -240,7 +242,7 @@ def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
         named = len([score for score in hit.terms if score >= LEAST_IN_VALUE])
         precision = min(1.0, named / hit.document.words)
         hit.score *= 0.5 + 0.5 * precision
-        hit.score += 0.2 * log10(1 + hit.document.size) * sqrt(precision)
+        hit.score += 0.25 * log10(1 + hit.document.size) * sqrt(precision)
         hit.score *= hit.document.weight
         kept.append(hit)
     ordered = _sorted(kept)
@@ -252,7 +254,7 @@ def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
             break
         turn = turns.get(hit.document.text, 0)
         turns[hit.document.text] = turn + 1
-        hit.score -= min(0.9, 0.3 * turn)
+        hit.score -= min(1.35, 0.45 * turn)
         kept.append(hit)
     return _sorted(kept)
 
@@ -263,9 +265,7 @@ def _rank_schema(hits: list[Hit], strong: list[int], lenient: bool) -> list[Hit]
         hit.score *= hit.document.weight
     for least in (0.45, 0.25) if lenient else (0.45,):
         kept = [
-            hit
-            for hit in hits
-            if sum(hit.terms[place] for place in strong) / len(strong) >= least
+            hit for hit in hits if sum(hit.terms[place] for place in strong) / len(strong) >= least
         ]
         if kept:
             top = max(hit.score for hit in kept)

@@ -86,7 +86,9 @@ class Documents:
 
 def plain_words(text: str) -> list[str]:
     """The words of a text, folded."""
-    return folded(re.sub(r"\bnon[- ](cancer|diseased)", r"non\1", text.lower())).split()
+    if "non" in text or "Non" in text:
+        text = re.sub(r"\bnon[- ](cancer|diseased)", r"non\1", text.lower())
+    return folded(text).split()
 
 
 def words_of(text: str) -> list[str]:
@@ -273,9 +275,7 @@ def _camel(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
 
-def _add_values(
-    documents: Documents, index: Index, collections: dict[str, dict[str, Any]]
-) -> None:
+def _add_values(documents: Documents, index: Index, collections: dict[str, dict[str, Any]]) -> None:
     for column, value, rows in index.rows(
         "SELECT column_name, value, rows FROM facts.values WHERE table_name = 'index' "
         "AND list_contains(?, column_name) ORDER BY rows DESC",

@@ -43,9 +43,7 @@ def next_calls(
     return [call for call in dict.fromkeys((*calls, describe)) if call][:2]
 
 
-def _filters(
-    query: Query, ranked: Mapping[Kind, Sequence[Document]], documents: Documents
-) -> str:
+def _filters(query: Query, ranked: Mapping[Kind, Sequence[Document]], documents: Documents) -> str:
     """The filters of idc_cohort that say the query, where something answers to them."""
     filters: dict[str, object] = {}
     left: list[str] = []

@@ -1,0 +1,223 @@
+"""The values of a column: all with counts where they are few, else what sums them up.
+
+few values      every one with its count, kept from when the database was built
+text            the most frequent, counted now
+identifiers     examples: a list of them says nothing
+numbers         least, greatest and quantiles
+arrays, structs how to read them in SQL
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from idc_mcp.answers import Table
+from idc_mcp.errors import BadArgument, NotFound
+from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.schema import Account, caution, column_facts, find_column, not_here, share
+from idc_mcp.idc.sql import contains as contains_text
+from idc_mcp.idc.sql import identifier
+from idc_mcp.idc.vocabulary import suggestions
+from idc_mcp.index.release import Column
+from idc_mcp.index.store import Index
+
+MOST_LISTED = 500
+"""The greatest limit of idc_schema."""
+
+MOST_NUMBERS = 200
+"""Numbers of more distinct values than that are summed up."""
+
+EXAMPLES = 3
+LONGEST_VALUE = 120
+QUANTILES = {"5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95}
+
+_COUNTED = {"index": "series", "collections_index": "collections"}
+_LONG_TEXTS = ("description", "citation")
+_IDENTIFIERS = ("UID", "uuid", "_url", "PatientID")
+
+
+def describe_column(index: Index, table: str, name: str, contains: str, limit: int) -> Account:
+    """A column and its values; `contains` keeps those that contain a text, in any case.
+
+    Raises
+    ------
+    NotFound
+        There is no such table or column, or no value contains the text.
+    BadArgument
+        `contains` is given for a column that it cannot be looked for in.
+    """
+    schema, column, others = find_column(index, table, name)
+    account = Account(
+        understood=f"column {schema.name}.{column.name}"
+        + (f" (written '{name}')" if column.name not in name else "")
+        + (f", values containing '{contains}'" if contains else ""),
+        about={
+            "column": f"{schema.name}.{column.name}",
+            "type": column.type,
+            "description": column.description,
+        },
+        notes=caution(column.name),
+    )
+    if others:
+        account.notes.append(f"Also a column of {', '.join(others)}.")
+    facts = column_facts(index, schema.name).get(column.name)
+    if facts is None:
+        account.notes.append(not_here(index, schema.name))
+        return account
+    rows, nulls, distinct = facts
+    counted = _COUNTED.get(schema.name, "rows")
+    account.about |= {counted: rows, "nulls": share(nulls, rows), "distinct values": distinct}
+    nested = "RECORD" in column.type or column.type.startswith("ARRAY")
+    numeric = column.type in ("INTEGER", "FLOAT") and distinct > MOST_NUMBERS
+    if nested or numeric:
+        if contains:
+            raise BadArgument(
+                f"contains looks in text; {column.name} is {column.type}.",
+                next_step=f'idc_sql(sql="SELECT … FROM {identifier(schema.name)} WHERE …")',
+            )
+        account.next = _reading(index, schema.name, column) if nested else []
+        if numeric:
+            account.about |= _quantiles(index, schema.name, column.name)
+        return account
+    if _is_identifier(column.name, distinct) and not contains:
+        account.about["examples"] = _examples(index, schema.name, column.name)
+        account.next = [f"idc_schema(table='{schema.name}', column='{column.name}', contains='…')"]
+        return account
+    _add_values(account, index, schema.name, column.name, contains, limit, counted)
+    return account
+
+
+def _is_identifier(name: str, distinct: int) -> bool:
+    return distinct > MOST_NUMBERS and name.endswith(_IDENTIFIERS)
+
+
+def _add_values(
+    account: Account, index: Index, table: str, column: str, contains: str, limit: int, counted: str
+) -> None:
+    kept = "table_name = ? AND column_name = ?"
+    most = 5 if column in _LONG_TEXTS else limit
+    if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1", [table, column]):
+        source = f"SELECT value, rows FROM facts.values WHERE {kept}"
+        parameters = [table, column]
+    else:
+        text = f"CAST({identifier(column)} AS VARCHAR)"
+        source = (
+            f"SELECT {text} AS value, count(*) AS rows FROM {identifier(table)} "
+            f"WHERE {identifier(column)} IS NOT NULL GROUP BY 1"
+        )
+        parameters = []
+    where = f"WHERE {contains_text('value', contains)}" if contains else ""
+    found = index.rows(
+        "SELECT value, rows, count(*) OVER (), CAST(sum(rows) OVER () AS BIGINT) "
+        f"FROM ({source}) {where} ORDER BY rows DESC, value LIMIT {most}",
+        parameters,
+    )
+    if not found:
+        raise _no_value(index, table, column, contains)
+    total = found[0][2]
+    if contains:
+        account.about |= {"matching values": total, f"matching {counted}": found[0][3]}
+    if column.endswith("Date"):
+        account.about |= _span(index, table, column)
+    asked = f", contains={contains!r}" if contains else ""
+    rest = (
+        f"idc_schema(table='{table}', column='{column}'{asked}, limit={total})"
+        if total <= MOST_LISTED
+        else "narrow it with contains, or use idc_sql"
+    )
+    account.values = Table(
+        columns=["value", counted],
+        rows=[[_shortened(value, contains), count] for value, count, *_ in found],
+        more=total - len(found),
+        rest=rest if total > len(found) else "",
+    )
+    if any(len(value) > LONGEST_VALUE for value, *_ in found):
+        account.notes.append("Long values are cut (…).")
+        account.next.append(
+            f'idc_sql(sql="SELECT {identifier(column)} FROM {identifier(table)} WHERE …")'
+        )
+
+
+def _no_value(index: Index, table: str, column: str, contains: str) -> NotFound:
+    known = [
+        str(row[0])
+        for row in index.rows(
+            f"SELECT CAST({identifier(column)} AS VARCHAR), count(*) FROM {identifier(table)} "
+            f"WHERE {identifier(column)} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 20000"
+        )
+    ]
+    lower = {value.lower() for value in known}
+    words = [
+        word for word in suggestions(column, contains) if any(word.lower() in v for v in lower)
+    ]
+    close = [value[:LONGEST_VALUE] for value in nearest(contains, known, limit=5)]
+    return NotFound(
+        f"No value of {table}.{column} contains '{contains}'.",
+        nearest=list(dict.fromkeys([*words, *close]))[:5],
+        next_step=f"idc_schema(table='{table}', column='{column}') shows the most frequent values",
+    )
+
+
+def _examples(index: Index, table: str, column: str) -> list[str]:
+    name = identifier(column)
+    found = index.rows(
+        f"SELECT DISTINCT {name} FROM (SELECT {name} FROM {identifier(table)} LIMIT 20000) "
+        f"WHERE {name} IS NOT NULL ORDER BY 1 LIMIT {EXAMPLES}"
+    )
+    return [str(row[0]) for row in found]
+
+
+def _quantiles(index: Index, table: str, column: str) -> dict[str, Any]:
+    name = identifier(column)
+    least, middle, greatest = index.rows(
+        f"SELECT min({name}), quantile_disc({name}, {list(QUANTILES.values())}), max({name}) "
+        f"FROM {identifier(table)}"
+    )[0]
+    return {"min": least, **dict(zip(QUANTILES, middle, strict=True)), "max": greatest}
+
+
+def _span(index: Index, table: str, column: str) -> dict[str, Any]:
+    name = identifier(column)
+    first, last = index.rows(f"SELECT min({name}), max({name}) FROM {identifier(table)}")[0]
+    return {"first": first, "last": last}
+
+
+def _reading(index: Index, table: str, column: Column) -> list[str]:
+    """How SQL reads an array or struct, and its fields as the engine names them."""
+    name = identifier(column.name)
+    fields = index.value(f"SELECT typeof({name}) FROM {identifier(table)} LIMIT 1")
+    key = column_key(table)
+    if column.type == "ARRAY OF RECORD":
+        return [
+            f'idc_sql(sql="SELECT {key}, item.* FROM {identifier(table)}, '
+            f'unnest({name}) AS part(item)")',
+            f"fields of item: {fields}",
+        ]
+    if column.type.startswith("ARRAY"):
+        return [
+            f'idc_sql(sql="SELECT * FROM {identifier(table)} '
+            f"WHERE list_contains({name}, 'value')\")"
+        ]
+    return [
+        f'idc_sql(sql="SELECT {key}, {name}.* FROM {identifier(table)}")',
+        f"fields: {fields}",
+    ]
+
+
+def column_key(table: str) -> str:
+    """The column that names a row of a table."""
+    return {
+        "collections_index": "collection_id",
+        "analysis_results_index": "analysis_result_id",
+    }.get(table, "SeriesInstanceUID")
+
+
+def _shortened(value: str, contains: str) -> str:
+    """A value cut to a readable length, the part that was looked for in sight."""
+    text = " ".join(value.split()) if len(value) > LONGEST_VALUE else value
+    if len(text) <= LONGEST_VALUE:
+        return text
+    place = text.lower().find(contains.lower()) if contains else 0
+    start = max(0, place - LONGEST_VALUE // 2)
+    end = start + LONGEST_VALUE
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"

@@ -1,0 +1,92 @@
+"""What an identifier names, and what matters about it: the door to the accounts of each kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from idc_mcp.errors import BadArgument, NotFound
+from idc_mcp.idc.describe_dataset import describe_analysis_result, describe_collection, describe_doi
+from idc_mcp.idc.describe_images import (
+    describe_patient,
+    describe_prior,
+    describe_series,
+    describe_study,
+)
+from idc_mcp.idc.describe_release import describe_release
+from idc_mcp.idc.description import Description
+from idc_mcp.idc.identifiers import Identified, Kind, identify
+from idc_mcp.idc.nearest import folded
+from idc_mcp.idc.schema import Account, describe_table, find_table
+from idc_mcp.index.store import Index
+
+_RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)
+_MOST_COLUMNS = 100
+
+_ACCOUNTS: dict[Kind, Callable[[Index, Identified], Description]] = {
+    "collection": describe_collection,
+    "analysis_result": describe_analysis_result,
+    "doi": describe_doi,
+    "patient": describe_patient,
+    "study": describe_study,
+    "series": describe_series,
+}
+
+
+def describe(index: Index, identifier: str) -> Description:
+    """An account of a collection, analysis result, patient, study, series, DOI, table or release.
+
+    Raises
+    ------
+    NotFound
+        Nothing has this name; the nearest names are given.
+    BadArgument
+        It is empty, or names several things.
+    """
+    name = identifier.strip().strip("\"'`").strip()
+    release = _RELEASE.fullmatch(name)
+    # A bare number that is no release may be a PatientID.
+    if release and not (name.isdigit() and int(name) > index.release.number):
+        return describe_release(index, int(release[1]))
+    if folded(name).replace(" ", "_") in index.release.schemas or name == "idc_index":
+        return _of_table(describe_table(index, name, "", _MOST_COLUMNS))
+    if name.startswith("c_"):
+        raise BadArgument(
+            f"'{name}' looks like a cohort handle, which idc_describe does not read.",
+            next_step=f"idc_size(cohort='{name}'), idc_licenses(cohort='{name}') or "
+            f"idc_citations(cohort='{name}')",
+        )
+    try:
+        found = identify(index, identifier)
+    except NotFound as error:
+        raise _with_schema(index, name, error) from None
+    if found.prior:
+        return describe_prior(index, found)
+    return _ACCOUNTS[found.kind](index, found)
+
+
+def _of_table(account: Account) -> Description:
+    return Description(
+        kind="table",
+        understood=account.understood,
+        about=account.about,
+        columns=account.columns,
+        notes=account.notes,
+        next=account.next,
+    )
+
+
+def _with_schema(index: Index, name: str, error: NotFound) -> NotFound:
+    """The same error, pointing to idc_schema where the name is a table's or column's."""
+    for schema in index.release.schemas.values():
+        for column in schema.columns:
+            if column.name.lower() == name.lower():
+                return NotFound(
+                    f"'{name}' is a column of {schema.name}, not an identifier.",
+                    next_step=f"idc_schema(table='{schema.name}', column='{column.name}')",
+                )
+    try:
+        table = find_table(index, name).name
+    except NotFound:
+        return error
+    return NotFound(error.what, nearest=[table], next_step=f"idc_schema(table='{table}')")

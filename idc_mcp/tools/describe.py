@@ -1,0 +1,52 @@
+"""`idc_describe`: what an identifier names, and what matters about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from idc_mcp.answers import Answer, Table
+from idc_mcp.idc.describe import describe
+
+if TYPE_CHECKING:
+    from idc_mcp.app import App
+
+
+class DescribeAnswer(Answer):
+    """An account of one thing; which tables it has depends on its kind."""
+
+    elastic: ClassVar[tuple[str, ...]] = (
+        "versions", "series", "studies", "columns", "collections", "sources", "modalities",
+    )  # fmt: skip
+
+    kind: str
+    about: dict[str, Any] = Field(default_factory=dict)
+    modalities: Table | None = None
+    licenses: Table | None = None
+    sources: Table | None = None
+    collections: Table | None = None
+    versions: Table | None = None
+    studies: Table | None = None
+    series: Table | None = None
+    columns: Table | None = None
+    notes: list[str] = Field(default_factory=list)
+    next: list[str] = Field(default_factory=list)
+
+
+def idc_describe(
+    app: App,
+    identifier: Annotated[
+        str,
+        Field(
+            description="collection_id, analysis_result_id, PatientID (or collection/patient), "
+            "study, series or crdc_series_uuid, DOI, table, or release such as v25"
+        ),
+    ],
+) -> DescribeAnswer:
+    """Describe one thing of IDC: a collection, analysis result, patient, study, series, DOI, release.
+
+    Counts, sizes, modalities, licences, sources with DOIs, derived objects, versions; of a
+    release what it added, revised and removed. Read forgivingly (TCGA-LUAD is tcga_luad).
+    """
+    return DescribeAnswer(release=app.release_name, **vars(describe(app.index, identifier)))

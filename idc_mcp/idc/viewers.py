@@ -93,38 +93,42 @@ def viewer_links(index: Index, cohort: Cohort, viewer: Viewer, limit: int) -> Li
     BadArgument
         The named viewer shows none of these studies; the error names the one that does.
     """
-    counted = index.rows(f"SELECT kind, count(*) FROM ({_kinds(cohort)}) GROUP BY 1")
-    kinds: dict[str, int] = {str(kind): int(count) for kind, count in counted}
-    found = Links([], kinds.get("ohif", 0), kinds.get("slim", 0), kinds.get("none", 0))
     shown = {"auto": ("ohif", "slim"), "ohif": ("ohif",), "slim": ("slim",)}[viewer]
-    if not any(kinds.get(name) for name in shown):
-        other = "slim" if viewer == "ohif" else "ohif"
-        if viewer != "auto" and kinds.get(other):
-            what = "slide microscopy" if other == "slim" else "radiology"
-            raise BadArgument(
-                f"viewer={viewer!r} shows none of these studies: they are {what}.",
-                nearest=[other],
-                next_step=f"give viewer={other!r}, or leave it out",
-            )
-        return found
-    studies = index.rows(
-        f"SELECT StudyInstanceUID, kind FROM ({_kinds(cohort)}) WHERE kind IN ({literals(shown)}) "
-        f"ORDER BY collection_id, PatientID, StudyInstanceUID LIMIT {int(limit)}"
+    rows = index.rows(
+        f"WITH kinds AS MATERIALIZED ({_kinds(cohort)}) "
+        "SELECT StudyInstanceUID, kind, ohif, slim, none FROM kinds, (SELECT "
+        "count(*) FILTER (kind = 'ohif') AS ohif, count(*) FILTER (kind = 'slim') AS slim, "
+        "count(*) FILTER (kind = 'none') AS none FROM kinds) "
+        f"ORDER BY kind NOT IN ({literals(shown)}), "
+        f"collection_id, PatientID, StudyInstanceUID LIMIT {int(limit)}"
     )
-    links = _links(index, cohort, {str(study): str(kind) for study, kind in studies})
-    return Links(links, found.radiology, found.slides, found.without_images)
+    radiology, slides, without_images = map(int, rows[0][2:]) if rows else (0, 0, 0)
+    other, there = ("slim", slides) if viewer == "ohif" else ("ohif", radiology)
+    kinds = {str(study): str(kind) for study, kind, *_ in rows if kind in shown}
+    if not kinds and there:
+        what = "slide microscopy" if other == "slim" else "radiology"
+        raise BadArgument(
+            f"viewer={viewer!r} shows none of these studies: they are {what}.",
+            nearest=[other],
+            next_step=f"give viewer={other!r}, or leave it out",
+        )
+    links = _links(index, cohort, kinds) if kinds else []
+    return Links(links, radiology, slides, without_images)
 
 
 def _kinds(cohort: Cohort) -> str:
     """SQL: StudyInstanceUID, collection_id, PatientID and kind (ohif, slim, none) of studies."""
+    mine = f"SELECT StudyInstanceUID FROM {cohort.source}"
+    if cohort.prior:  # a study may have no current series left
+        studies = f"({mine} GROUP BY 1) AS mine LEFT JOIN core.series USING (StudyInstanceUID)"
+    else:
+        studies = f"core.series WHERE StudyInstanceUID IN ({mine})"
     return (
         "SELECT StudyInstanceUID, any_value(collection_id) AS collection_id, "
         "min(PatientID) AS PatientID, "
         f"CASE WHEN coalesce(bool_or(Modality IN ({literals(SLIDES)})), false) THEN 'slim' "
         f"WHEN coalesce(bool_or(Modality IN ({literals(RADIOLOGY)})), false) THEN 'ohif' "
-        "ELSE 'none' END AS kind "
-        f"FROM (SELECT DISTINCT StudyInstanceUID FROM {cohort.source}) AS mine "
-        "LEFT JOIN core.series USING (StudyInstanceUID) GROUP BY StudyInstanceUID"
+        f"ELSE 'none' END AS kind FROM {studies} GROUP BY StudyInstanceUID"
     )
 
 

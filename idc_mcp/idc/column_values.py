@@ -14,7 +14,8 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.schema import Account, caution, column_facts, find_column, not_here, share
+from idc_mcp.idc.schema import Account, caution, not_here, share
+from idc_mcp.idc.schema_lookup import column_facts, find_column
 from idc_mcp.idc.sql import contains as contains_text
 from idc_mcp.idc.sql import identifier
 from idc_mcp.idc.vocabulary import suggestions
@@ -83,7 +84,7 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
         account.about["examples"] = _examples(index, schema.name, column.name)
         account.next = [f"idc_schema(table='{schema.name}', column='{column.name}', contains='…')"]
         return account
-    _add_values(account, index, schema.name, column.name, contains, limit, counted)
+    _add_values(account, index, (schema.name, column.name), contains, limit)
     return account
 
 
@@ -92,8 +93,10 @@ def _is_identifier(name: str, distinct: int) -> bool:
 
 
 def _add_values(
-    account: Account, index: Index, table: str, column: str, contains: str, limit: int, counted: str
+    account: Account, index: Index, place: tuple[str, str], contains: str, limit: int
 ) -> None:
+    table, column = place
+    counted = _COUNTED.get(table, "rows")
     kept = "table_name = ? AND column_name = ?"
     most = 5 if column in _LONG_TEXTS else limit
     if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1", [table, column]):

@@ -17,7 +17,8 @@ from idc_mcp.idc.describe_release import describe_release
 from idc_mcp.idc.description import Description
 from idc_mcp.idc.identifiers import Identified, Kind, identify
 from idc_mcp.idc.nearest import folded
-from idc_mcp.idc.schema import Account, describe_table, find_table
+from idc_mcp.idc.schema import Account, describe_table
+from idc_mcp.idc.schema_lookup import find_table
 from idc_mcp.index.store import Index
 
 _RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)

@@ -68,7 +68,7 @@ def describe_release(index: Index, number: int) -> Description:
     NotFound
         The installed catalogue does not know this release.
     """
-    dates = dict(
+    dates: dict[int, Any] = dict(
         index.rows("SELECT idc_version, version_timestamp FROM version_metadata_index ORDER BY 1")
     )
     if number not in dates:

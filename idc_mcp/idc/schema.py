@@ -13,16 +13,20 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cautions import COLUMN_CAUTIONS
-from idc_mcp.idc.nearest import folded, nearest
-from idc_mcp.idc.vocabulary import RENAMED_COLUMNS
-from idc_mcp.index.release import MAIN_TABLE, Column, TableSchema
+from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.schema_lookup import (
+    column_facts,
+    column_names,
+    find_table,
+    in_order,
+    row_counts,
+)
+from idc_mcp.index.release import Column, TableSchema
 from idc_mcp.index.store import Index
 
 ABOUT_TABLE, ABOUT_COLUMN = 64, 60
 """Characters of a description in a list."""
 
-FIRST_TABLES = (MAIN_TABLE, "collections_index", "analysis_results_index")
-"""The order in which tables are listed and searched for a column."""
 
 NOT_HERE = "schema only"
 
@@ -43,7 +47,7 @@ class Account:
 def list_tables(index: Index) -> Account:
     """Every table of the release, those with rows on this machine first."""
     rows = row_counts(index)
-    schemas = _in_order(index)
+    schemas = in_order(index)
     return Account(
         understood=f"{len(schemas)} tables, {len(rows)} with rows on this machine",
         tables=Table.of(
@@ -123,7 +127,7 @@ def find_columns(index: Index, contains: str, limit: int) -> Account:
     if not found:
         raise NotFound(
             f"No column of any table has '{contains}' in its name or description.",
-            nearest=nearest(contains, _column_names(index)),
+            nearest=nearest(contains, column_names(index)),
             next_step=f"idc_search(query={contains!r}) knows synonyms",
         )
     words = contains.lower()
@@ -139,94 +143,6 @@ def find_columns(index: Index, contains: str, limit: int) -> Account:
         ),
         notes=[f"Rows not on this machine: {', '.join(away)}."] if away else [],
     )
-
-
-def find_table(index: Index, name: str) -> TableSchema:
-    """A table by its name, read forgivingly: `seg` is seg_index, `idc_index` is index.
-
-    Raises
-    ------
-    NotFound
-        There is none; the nearest names are given.
-    """
-    schemas = index.release.schemas
-    wanted = folded(name.removeprefix("main.")).replace(" ", "_")
-    for candidate in (wanted, f"{wanted}_index", wanted.removeprefix("idc_")):
-        if candidate in schemas:
-            return schemas[candidate]
-    raise NotFound(
-        f"'{name}' is no table of IDC {index.release.name}.",
-        nearest=nearest(name, schemas) or list(schemas)[:5],
-        next_step="idc_schema() lists the tables",
-    )
-
-
-def find_column(index: Index, table: str, name: str) -> tuple[TableSchema, Column, list[str]]:
-    """A column, of a table or of the first table that has it, and the other tables with it.
-
-    Raises
-    ------
-    NotFound
-        There is none; the nearest names are given, and the successor of a renamed one.
-    """
-    if not table and "." in name:
-        table, name = name.rsplit(".", 1)
-    schemas = [find_table(index, table)] if table else _in_order(index)
-    found = [
-        (schema, column)
-        for schema in schemas
-        for column in schema.columns
-        if column.name.lower() == name.strip().lower()
-    ]
-    if found:
-        return *found[0], [schema.name for schema, _ in found[1:]]
-    raise _no_column(index, table, name, schemas)
-
-
-def _no_column(index: Index, table: str, name: str, schemas: list[TableSchema]) -> NotFound:
-    names = {column.name: schema.name for schema in reversed(schemas) for column in schema.columns}
-    everywhere = _column_names(index)
-    renamed = {old.lower(): new for old, new in RENAMED_COLUMNS.items()}.get(name.strip().lower())
-    of = f" of {schemas[0].name}" if table else ""
-    what = f"'{name}' is no column{of}."
-    if renamed and renamed in everywhere:
-        where = names.get(renamed) or everywhere[renamed]
-        return NotFound(
-            f"{what} It is called {renamed} now, in {where}.",
-            nearest=[renamed],
-            next_step=f"idc_schema(table='{where}', column='{renamed}')",
-        )
-    close = nearest(name, names, limit=3)
-    elsewhere = [other for other in nearest(name, everywhere, limit=3) if other not in names]
-    return NotFound(
-        what,
-        nearest=close + [f"{everywhere[other]}.{other}" for other in elsewhere],
-        next_step=f"idc_schema(table='{schemas[0].name}') lists its columns"
-        if table
-        else f"idc_schema(contains={name[:30]!r}) looks into descriptions too",
-    )
-
-
-def row_counts(index: Index) -> dict[str, int]:
-    """Rows of each table that is on this machine, those that are asked for most first."""
-
-    def counts() -> dict[str, int]:
-        rows = dict(
-            index.rows("SELECT table_name, any_value(rows) FROM facts.columns GROUP BY table_name")
-        )
-        known = [name for name in FIRST_TABLES if name in rows]
-        return {name: rows[name] for name in (*known, *sorted(set(rows) - set(known)))}
-
-    return index.once("row_counts", counts)
-
-
-def column_facts(index: Index, table: str) -> dict[str, tuple[int, int, int]]:
-    """Rows, nulls and distinct values of each column; empty for a table not on this machine."""
-    found = index.rows(
-        "SELECT column_name, rows, nulls, distinct_values FROM facts.columns WHERE table_name = ?",
-        [table],
-    )
-    return {name: (rows, nulls, distinct) for name, rows, nulls, distinct in found}
 
 
 def not_here(index: Index, table: str) -> str:
@@ -253,24 +169,6 @@ def share(part: int, whole: int) -> str:
 def _containing(columns: tuple[Column, ...], text: str) -> list[Column]:
     words = text.strip().lower()
     return [c for c in columns if words in c.name.lower() or words in c.description.lower()]
-
-
-def _column_names(index: Index) -> dict[str, str]:
-    """Every column, with the first table that has it."""
-    names: dict[str, str] = {}
-    for schema in _in_order(index):
-        for column in schema.columns:
-            names.setdefault(column.name, schema.name)
-    return names
-
-
-def _in_order(index: Index) -> list[TableSchema]:
-    """Every table, those with rows on this machine first."""
-    here = list(row_counts(index))
-    return sorted(
-        index.release.schemas.values(),
-        key=lambda schema: here.index(schema.name) if schema.name in here else len(here),
-    )
 
 
 def _about(schema: TableSchema) -> str:

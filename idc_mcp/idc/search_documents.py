@@ -6,13 +6,12 @@ inverted index of plain tuples (about 6,000 documents in v25).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from idc_mcp.idc.nearest import folded
+from idc_mcp.idc.search_words import joined, parts_of, spaced, words_of
 from idc_mcp.index.release import MAIN_TABLE, TableSchema
 from idc_mcp.index.store import Index
 
@@ -32,7 +31,6 @@ COLLECTION_VALUE_WEIGHTS = {
 }  # fmt: skip
 """The same for `collections_index`; its comma-joined texts are searched part by part."""
 
-_UNSTEMMED = ("ss", "us", "is", "as")
 _DISEASES = ("oma", "omas", "leukemia", "carcinoma")
 
 
@@ -82,37 +80,6 @@ class Documents:
             self.postings.setdefault(word, []).append((number, weight))
             if spell and len(word) >= 4 and word.isalpha():
                 self.spelling[word] = self.spelling.get(word, 0) + 1
-
-
-def plain_words(text: str) -> list[str]:
-    """The words of a text, folded."""
-    if "non" in text or "Non" in text:
-        text = re.sub(r"\bnon[- ](cancer|diseased)", r"non\1", text.lower())
-    return folded(text).split()
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text as they are compared: folded, plurals cut."""
-    return [stem(word) for word in plain_words(text)]
-
-
-def stem(word: str) -> str:
-    """A word without its plural: `biopsies` is `biopsy`."""
-    if len(word) < 4 or not word.endswith("s") or word.endswith(_UNSTEMMED):
-        return word
-    if word.endswith("ies"):
-        return word if word in ("series", "species") else f"{word[:-3]}y"
-    return word[:-1]
-
-
-def parts_of(text: str | None) -> list[str]:
-    """The parts of a comma-joined text."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
-def joined(text: str) -> str:
-    """A name without what people write differently: `TCGA-LUAD` and `tcga_luad` are one."""
-    return folded(text).replace(" ", "")
 
 
 def build_documents(index: Index) -> Documents:
@@ -214,8 +181,8 @@ def _add_analysis_results(
     ):
         counts[id_][modality] = series
     for id_, title, of, about, series in index.rows(
-        "SELECT analysis_result_id, analysis_result_title, results.collections, description, series "
-        "FROM facts.analysis_results LEFT JOIN analysis_results_index AS results "
+        "SELECT analysis_result_id, analysis_result_title, results.collections, description, "
+        "series FROM facts.analysis_results LEFT JOIN analysis_results_index AS results "
         "USING (analysis_result_id) ORDER BY analysis_result_id"
     ):
         sources = parts_of(of)
@@ -242,7 +209,9 @@ def _add_analysis_results(
 
 
 def _add_schemas(documents: Documents, index: Index, schemas: Iterable[TableSchema]) -> None:
-    rows = dict(index.rows("SELECT table_name, any_value(rows) FROM facts.columns GROUP BY ALL"))
+    rows: dict[str, int] = dict(
+        index.rows("SELECT table_name, any_value(rows) FROM facts.columns GROUP BY ALL")
+    )
     for schema in schemas:
         name = schema.name.removesuffix("_index")
         documents.add(
@@ -262,17 +231,12 @@ def _add_schemas(documents: Documents, index: Index, schemas: Iterable[TableSche
                 ),
                 _weigh(
                     ([f"column:{schema.name}.{column.name}"], 1.3),
-                    ([joined(column.name), *words_of(_camel(column.name))], 1.0),
+                    ([joined(column.name), *words_of(spaced(column.name))], 1.0),
                     (words_of(name), 0.3),
                     (words_of(column.description), 0.4),
                 ),
                 spell=False,
             )  # fmt: skip
-
-
-def _camel(name: str) -> str:
-    """`BodyPartExamined` as words."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
 
 def _add_values(documents: Documents, index: Index, collections: dict[str, dict[str, Any]]) -> None:
@@ -281,7 +245,9 @@ def _add_values(documents: Documents, index: Index, collections: dict[str, dict[
         "AND list_contains(?, column_name) ORDER BY rows DESC",
         [list(VALUE_WEIGHTS)],
     ):
-        _add_value(documents, MAIN_TABLE, column, value, rows, VALUE_WEIGHTS[column])
+        weight = VALUE_WEIGHTS[column]
+        document = Document("value", value, MAIN_TABLE, size=rows, weight=weight, text=column)
+        _add_value(documents, document)
     for column, weight in COLLECTION_VALUE_WEIGHTS.items():
         series: dict[str, int] = defaultdict(int)
         spelled: dict[str, str] = {}
@@ -290,23 +256,26 @@ def _add_values(documents: Documents, index: Index, collections: dict[str, dict[
                 spelled.setdefault(part.lower(), part)
                 series[part.lower()] += row["series"]
         for value, count in series.items():
-            _add_value(documents, "collections_index", column, spelled[value], count, weight)
+            _add_value(
+                documents,
+                Document(
+                    "value", spelled[value], "collections_index", size=count, weight=weight,
+                    text=column,
+                ),
+            )  # fmt: skip
 
 
-def _add_value(
-    documents: Documents, table: str, column: str, value: str, series: int, weight: float
-) -> None:
-    words = words_of(value)
+def _add_value(documents: Documents, document: Document) -> None:
+    column = document.text
+    words = words_of(document.name)
+    document.words = max(1, len(set(words)))
     documents.add(
-        Document(
-            "value", value, table=table, size=series, words=max(1, len(set(words))),
-            weight=weight, text=column,
-        ),
+        document,
         _weigh(
-            ([f"modality:{value}"] if column == "Modality" else (), 1.0),
+            ([f"modality:{document.name}"] if column == "Modality" else (), 1.0),
             (words, 1.0),
-            ([f"column:{table}.{column}"], 0.3),
-            (words_of(_camel(column)), 0.25),
+            ([f"column:{document.table}.{column}"], 0.3),
+            (words_of(spaced(column)), 0.25),
         ),
         spell=column != "StudyDescription",
-    )  # fmt: skip
+    )

@@ -44,7 +44,7 @@ def idc_describe(
         ),
     ],
 ) -> DescribeAnswer:
-    """Describe one thing of IDC: a collection, analysis result, patient, study, series, DOI, release.
+    """Describe one collection, analysis result, patient, study, series, DOI, table or release.
 
     Counts, sizes, modalities, licences, sources with DOIs, derived objects, versions; of a
     release what it added, revised and removed. Read forgivingly (TCGA-LUAD is tcga_luad).

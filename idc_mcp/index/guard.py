@@ -204,14 +204,15 @@ def _check_tree(
             _check_function(connection, name, as_table=id(node) in as_table)
         if "class" in node:
             continue
+        handle = None
         if node.get("type") == "BASE_TABLE":
             handle = cohort_of(node, ctes, catalogue)
-            if handle:
-                verdict.handles.add(handle)
         elif node.get("type") == "SHOW_REF":
-            _check_show(node)
+            handle = _check_show(node, ctes, catalogue)
         elif node.get("type") == "TABLE_FUNCTION" and "function_name" not in node["function"]:
             raise Refused("A table function of an unknown form.", next_step=READ_ONLY)
+        if handle:
+            verdict.handles.add(handle)
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -239,13 +240,16 @@ def _check_kind(node: dict[str, Any]) -> None:
         )
 
 
-def _check_show(node: dict[str, Any]) -> None:
-    if node["query"] is not None:  # DESCRIBE and SUMMARIZE: what they name is checked with it
-        return
-    what = str(node["table_name"]).strip('"').lower()
+def _check_show(node: dict[str, Any], ctes: set[str], catalogue: Catalogue) -> str | None:
+    """Check a SHOW, DESCRIBE or SUMMARIZE; the cohort's handle where it is of one."""
+    if node["query"] is not None:  # what it names is a table of the tree, checked by itself
+        return None
+    name = str(node["table_name"]).strip('"')
     where = (node["catalog_name"], str(node["schema_name"]).lower())
-    if where in {("", ""), ("", "main")} and what in {"tables", ""} and (what or where[1]):
-        return
+    if (where == ("", "") and name.lower() == "tables") or (where == ("", "main") and not name):
+        return None
+    if node["show_type"] == "SHOW":  # DuckDB 2.0: a table or else a setting, and no setting here
+        return cohort_of(node, ctes, catalogue)
     raise Refused("This SHOW tells about the server itself.", next_step=f"SHOW TABLES, or {SCHEMA}")
 
 

@@ -187,7 +187,7 @@ class SqlPool:
             passed = time.monotonic() - began
             if passed >= limit:
                 raise SqlError(
-                    f"The statement was stopped at its limit of {limit:g} seconds.",
+                    f"The statement was stopped at its limit of {limit:g} s.",
                     next_step=f"{SMALLER}; a join needs a condition on both tables",
                 )
             if cancelled is not None and cancelled.is_set():

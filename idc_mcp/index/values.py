@@ -125,7 +125,12 @@ def union_value(text: Any) -> Any:
     """The value of a column that holds a UNION, from the engine's own JSON."""
     if text is None:
         return None
-    return json.loads(text, parse_float=_number, parse_int=lambda digits: _integer(int(digits)))
+    return json.loads(
+        text,
+        parse_float=_number,
+        parse_int=lambda digits: _integer(int(digits)),
+        parse_constant=str,  # NaN, Infinity, -Infinity: the forms that they have here
+    )
 
 
 def _of_value(kind: Any) -> Convert:

@@ -79,7 +79,7 @@ def add_resources(server: MCPServer[App], app: App) -> None:
                     "release": app.release_name,
                     "handle": kept.handle,
                     "name": kept.name,
-                    "understood": kept.understood,
+                    "understood": kept.spec.understood() if kept.spec else kept.understood,
                     "definition": kept.definition,
                     "canonical": kept.spec.canonical() if kept.spec else {},
                 }

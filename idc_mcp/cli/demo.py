@@ -61,9 +61,11 @@ async def _demo() -> int:
         print(heading("In short"))
         print(
             f"{card['patients']:,} patients, {card['series']:,} series, {card['size']} of chest CT "
-            f"from GE scanners may be used commercially ({card['release']}). "
-            f"{len(citations)} facts of citation, links and files above; manifest: "
-            f"{manifest.get('saved', '')}; viewer: {_first_link(viewer)}"
+            f"from GE scanners may be used commercially, under "
+            f"{' and '.join(row[0] for row in card['licenses']['rows'])} ({card['release']}).\n"
+            f"Cite    {citations['dois']} datasets and IDC itself\n"
+            f"Look    {viewer['links']['rows'][0][-1]}\n"
+            f"Get     {manifest['command']}"
         )
     return 0
 
@@ -89,8 +91,3 @@ class Calls:
         print(f"{show(result.structured_content)}\n[{took * 1e3:.0f} ms]\n")
         return dict(result.structured_content)
 
-
-def _first_link(viewer: dict[str, Any]) -> str:
-    text = str(viewer)
-    start = text.find("https://viewer.")
-    return text[start:].split("'")[0] if start >= 0 else ""

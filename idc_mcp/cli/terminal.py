@@ -9,8 +9,6 @@ from typing import Any
 
 from idc_mcp.answers import compact_json, plain
 
-MAX_CELL = 60
-
 
 def show(structured: dict[str, Any]) -> str:
     """An answer's structured content as text for a terminal."""
@@ -61,38 +59,52 @@ def _is_table(value: Any) -> bool:
 
 
 def _table(name: str, table: dict[str, Any], width: int) -> list[str]:
-    rows = [[_cell(cell) for cell in row] for row in table.get("rows", [])]
-    columns = table["columns"]
+    columns, rows = table["columns"], table.get("rows", [])
+    cells = [[_cell(cell) for cell in row] for row in rows]
     numeric = [
-        bool(rows)
-        and all(
-            isinstance(row[i], int | float) or row[i] is None for row in table.get("rows", [])
-        )
+        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows)
         for i in range(len(columns))
     ]
-    widths = [
-        min(MAX_CELL, max([len(column), *(len(row[i]) for row in rows)]))
-        for i, column in enumerate(columns)
-    ]
-    # Too wide for the terminal: the widest columns give way.
-    while sum(widths) + 2 * len(widths) > width and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-    lines = [f"{name}:"]
-    lines.append("  ".join(_fit(c, w, n) for c, w, n in zip(columns, widths, numeric, strict=True)))
-    lines.append("  ".join("─" * w for w in widths))
-    lines += [
-        "  ".join(_fit(c, w, n) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip()
-        for row in rows
-    ]
+    widths = _widths([columns, *cells], width)
+
+    def lines_of(row: list[str]) -> list[str]:
+        # Words are never broken: half a UID or link is of no use to anybody.
+        parts = [
+            textwrap.wrap(text, w, break_long_words=False, break_on_hyphens=False) or [""]
+            for text, w in zip(row, widths, strict=True)
+        ]
+        return [
+            "  ".join(
+                (part[i] if i < len(part) else "").rjust(w)
+                if right
+                else (part[i] if i < len(part) else "").ljust(w)
+                for part, w, right in zip(parts, widths, numeric, strict=True)
+            ).rstrip()
+            for i in range(max(map(len, parts)))
+        ]
+
+    lines = [f"{name}:", *lines_of(columns), "  ".join("─" * w for w in widths)]
+    for row in cells:
+        lines += lines_of(row)
     if table.get("more"):
         rest = f": {table['rest']}" if table.get("rest") else ""
         lines.append(f"… {table['more']:,} more{rest}")
     return lines
 
 
-def _fit(text: str, width: int, right: bool) -> str:
-    short = text if len(text) <= width else f"{text[: width - 1]}…"
-    return short.rjust(width) if right else short.ljust(width)
+def _widths(rows: list[list[str]], width: int) -> list[int]:
+    """Column widths that fit, as far as no word is broken: the widest give way first."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    least = [
+        max(12, *(len(word) for row in rows for word in row[i].split() or [""]))
+        for i in range(len(rows[0]))
+    ]
+    while sum(widths) + 2 * len(widths) > width:
+        shrinkable = [i for i in range(len(widths)) if widths[i] > least[i]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda i: widths[i])] -= 1
+    return widths
 
 
 def _cell(value: Any) -> str:

@@ -140,7 +140,11 @@ class Cohorts:
         for series in _series_sets(definition):
             if not self.files.proven(series.digest):
                 self._rebuild(kept, series)
-        return Cohort.of(definition, kept.name, kept.origin)
+        label = f" ({kept.name})" if kept.name else ""
+        # What it means was said when the handle was given: not again with every call.
+        return replace(
+            Cohort.of(definition, kept.name, kept.origin), understood=f"cohort {handle}{label}"
+        )
 
     def _rebuild(self, kept: Kept, series: SeriesSet) -> None:
         """Make a missing or damaged set of series again, where SQL can give the same ones."""

@@ -11,7 +11,15 @@ import re
 from datetime import date
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+from typing_extensions import TypeAliasType
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -36,6 +44,10 @@ def _bounds(given: Any) -> Any:
             raise ValueError("a range is {'from': …, 'to': …} or a list of two")
         return {"from": given[0], "to": given[1]}
     return given if isinstance(given, dict) else {"from": given, "to": given}
+
+
+def _range_schema(kind: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"from": {"type": kind}, "to": {"type": kind}}}
 
 
 class NumberRange(BaseModel):
@@ -86,9 +98,23 @@ class DateRange(BaseModel):
         return self
 
 
-Values = Annotated[list[str] | None, BeforeValidator(_values)]
-Numbers = Annotated[NumberRange | None, BeforeValidator(_bounds)]
-Dates = Annotated[DateRange | None, BeforeValidator(_bounds)]
+# A named type is published once and referred to, not repeated for each of the filters.
+Values = TypeAliasType(
+    "Values",
+    Annotated[
+        list[str],
+        BeforeValidator(_values),
+        WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
+    ],
+)
+Numbers = TypeAliasType(
+    "Numbers",
+    Annotated[NumberRange, BeforeValidator(_bounds), WithJsonSchema(_range_schema("number"))],
+)
+Dates = TypeAliasType(
+    "Dates",
+    Annotated[DateRange, BeforeValidator(_bounds), WithJsonSchema(_range_schema("string"))],
+)
 
 
 class Filters(BaseModel):
@@ -118,37 +144,37 @@ class Filters(BaseModel):
         "series_revised_idc_version",
     )  # fmt: skip
 
-    collection_id: Values = None
-    analysis_result_id: Values = None
-    Modality: Values = None
-    BodyPartExamined: Values = None
-    Manufacturer: Values = None
-    ManufacturerModelName: Values = None
-    PatientSex: Values = None
-    license_short_name: Values = None
-    sop_class_name: Values = None
-    SOPClassUID: Values = None
-    transfer_syntax_name: Values = None
-    TransferSyntaxUID: Values = None
-    PhotometricInterpretation: Values = None
-    source_DOI: Values = None
-    aws_bucket: Values = None
-    PatientID: Values = None
-    StudyInstanceUID: Values = None
-    SeriesInstanceUID: Values = None
-    crdc_series_uuid: Values = None
-    SeriesDescription: Values = None
-    StudyDescription: Values = None
-    cancer_types: Values = None
-    tumor_locations: Values = None
-    species: Values = None
-    program_id: Values = None
-    patient_age_years: Numbers = None
-    StudyDate: Dates = None
-    series_size_MB: Numbers = None
-    instanceCount: Numbers = None
-    series_init_idc_version: Numbers = None
-    series_revised_idc_version: Numbers = None
+    collection_id: Values | None = None
+    analysis_result_id: Values | None = None
+    Modality: Values | None = None
+    BodyPartExamined: Values | None = None
+    Manufacturer: Values | None = None
+    ManufacturerModelName: Values | None = None
+    PatientSex: Values | None = None
+    license_short_name: Values | None = None
+    sop_class_name: Values | None = None
+    SOPClassUID: Values | None = None
+    transfer_syntax_name: Values | None = None
+    TransferSyntaxUID: Values | None = None
+    PhotometricInterpretation: Values | None = None
+    source_DOI: Values | None = None
+    aws_bucket: Values | None = None
+    PatientID: Values | None = None
+    StudyInstanceUID: Values | None = None
+    SeriesInstanceUID: Values | None = None
+    crdc_series_uuid: Values | None = None
+    SeriesDescription: Values | None = None
+    StudyDescription: Values | None = None
+    cancer_types: Values | None = None
+    tumor_locations: Values | None = None
+    species: Values | None = None
+    program_id: Values | None = None
+    patient_age_years: Numbers | None = None
+    StudyDate: Dates | None = None
+    series_size_MB: Numbers | None = None
+    instanceCount: Numbers | None = None
+    series_init_idc_version: Numbers | None = None
+    series_revised_idc_version: Numbers | None = None
     has_annotations: bool | None = None
 
     @model_validator(mode="before")

@@ -202,7 +202,11 @@ def _one_of(parent: str, tool: str) -> str:
 
 
 def compact_schema(schema: Any) -> Any:
-    """A JSON schema without what a model need not read: titles, nulls, empty defaults."""
+    """A JSON schema without what a model need not read.
+
+    That is titles, nulls, empty defaults, and the docstrings of models (the description of
+    the argument stands for them).
+    """
     if isinstance(schema, list):
         return [compact_schema(item) for item in schema]
     if not isinstance(schema, dict):
@@ -221,19 +225,23 @@ def compact_schema(schema: Any) -> Any:
         for key, content in schema.items()
         if not (key == "title" and isinstance(content, str))
         and not (key == "default" and content in (None, "", []))
+        and not (key == "description" and "properties" in schema)
     }
 
 
 def published_schema(answer_type: type[Answer]) -> dict[str, Any]:
-    """An answer's outputSchema: its fields and their kinds, one level deep."""
-    properties: dict[str, Any] = {}
-    full = answer_type.model_json_schema()
-    for name, content in compact_schema(full)["properties"].items():
-        kind = content.get("type")
-        properties[name] = {"type": kind} if isinstance(kind, str) else {}
-        if "$ref" in content:
-            properties[name] = {"type": "object"}
-    return {"type": "object", "properties": properties, "required": ["release"]}
+    """An answer's outputSchema: the fields that are always there, one level deep.
+
+    Others come only where there is something to say, so the schema promises nothing of them.
+    """
+    full = compact_schema(answer_type.model_json_schema())
+    always = full.get("required", [])
+    properties = {
+        name: {"type": "object" if "$ref" in content else content["type"]}
+        for name, content in full["properties"].items()
+        if name in always
+    }
+    return {"type": "object", "properties": properties, "required": always}
 
 
 def success_result(rendered: Rendered) -> CallToolResult:

@@ -1,0 +1,75 @@
+"""Servers and clients of the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from idc_mcp.server import create_server
+from idc_mcp.settings import Settings
+
+IDC_MCP = str(Path(sys.executable).with_name("idc-mcp"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings, mode: Any = "auto") -> AsyncIterator[Client]:
+    """A client of a server in this process."""
+    with anyio.fail_after(60):
+        async with Client(create_server(settings), mode=mode) as client:
+            yield client
+
+
+def environment(home: Path, cache_dir: Path, **more: str) -> dict[str, str]:
+    """The environment of a server process that touches nothing of the user's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("IDC_MCP_")}
+    return kept | {
+        "IDC_MCP_CACHE_DIR": str(cache_dir),
+        "IDC_MCP_STATE_DIR": str(home / "state"),
+        "IDC_MCP_OUTPUT_DIR": str(home / "output"),
+        "IDC_MCP_OFFLINE": "1",
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def http_server(home: Path, cache_dir: Path, **more: str) -> Iterator[int]:
+    """`idc-mcp serve --http` as a process on a free port of loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [IDC_MCP, "serve", "--http", "--port", str(port)],
+        env=environment(home, cache_dir, **more),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+                break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -69,6 +69,8 @@ class Documents:
 
     items: list[Document] = field(default_factory=list)
     postings: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    """What collections, analysis results, tables and columns are called, joined."""
     spelling: dict[str, int] = field(default_factory=dict)
     """Words worth correcting a typing error to, with how many documents have them."""
 
@@ -76,6 +78,8 @@ class Documents:
         """Add a document under its words."""
         number = len(self.items)
         self.items.append(document)
+        if document.kind != "value":
+            self.names.add(joined(document.name))
         for word, weight in words.items():
             self.postings.setdefault(word, []).append((number, weight))
             if spell and len(word) >= 4 and word.isalpha():

@@ -1,4 +1,4 @@
-"""The calls that a search suggests: checked against the documents before they are offered."""
+"""The calls that a search suggests, for what its collections have by the documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from idc_mcp.idc.search_documents import Document, Documents, Kind
 from idc_mcp.idc.search_query import Query, Term
-from idc_mcp.idc.search_words import joined, words_of
+from idc_mcp.idc.search_words import joined, spaced, words_of
 from idc_mcp.idc.vocabulary import COMMERCIAL, GENERIC, SPELLED_OUT
 
 DERIVED = frozenset({"ANN", "KO", "M3D", "PR", "REG", "RTSTRUCT", "RWV", "SEG", "SR"})
@@ -30,18 +30,26 @@ def next_calls(
 
     `likely` is the collection or analysis result that the query is most about.
     """
+    columns, tables = ranked.get("column", ()), ranked.get("table", ())
+    asked = columns and (any(term.columns for term in query.terms) or _named(columns[0], query))
     describe = f"idc_describe(identifier='{likely.name}')" if likely else ""
-    if likely and (joined(likely.name) in query.names or not ranked.get("collection")):
+    named = likely and joined(likely.name) in query.names
+    if likely and (named or not (asked or ranked.get("collection"))):
         exact = json.dumps({f"{likely.kind}_id": likely.name})
         return [describe, f"idc_cohort(filters={exact})"]
     filters = _filters(query, ranked, documents)
     calls = [describe, filters] if "leaves out" in filters else [filters]
-    columns, tables = ranked.get("column", ()), ranked.get("table", ())
-    if columns and (any(term.columns for term in query.terms) or not likely):
+    if asked or (columns and not likely):
         calls.insert(0, f"idc_schema(table='{columns[0].table}', column='{columns[0].name}')")
     elif tables and not likely:
         calls.append(f"idc_schema(table='{tables[0].name}')")
     return [call for call in dict.fromkeys((*calls, describe)) if call][:2]
+
+
+def _named(column: Document, query: Query) -> bool:
+    """Whether the query is several words of the column's name."""
+    words = {term.word for term in query.terms}
+    return len(words) > 1 and words <= set(words_of(spaced(column.name)))
 
 
 def _filters(query: Query, ranked: Mapping[Kind, Sequence[Document]], documents: Documents) -> str:
@@ -110,6 +118,7 @@ def _filter_of(
         item
         for item in ranked.get("value", ())
         if item.table == "index" and item.words <= 3 and term.word in words_of(item.name)
+        if item.text != "BodyPartExamined" or _having(collections, "body part", item.name.lower())
     ]
     if not values:
         return "", ""

@@ -132,10 +132,10 @@ def _find_names(query: Query, documents: Documents) -> None:
     for start in range(count):
         for end in range(count, start, -1):
             name = joined(" ".join(term.text for term in query.terms[start:end]))
-            if len(name) > 3 and name in documents.postings:
+            if name in documents.names:
                 query.names[name] = range(start, end)
     whole = joined(query.text)
-    if whole in documents.postings and count:
+    if whole in documents.names and count:
         query.names[whole] = range(count)
 
 

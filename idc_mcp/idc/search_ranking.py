@@ -83,13 +83,13 @@ def _rank(kind: Kind, hits: list[Hit], query: Query, lenient: bool) -> list[Hit]
         strong = [
             place
             for place, term in enumerate(terms)
-            if term.word in GENERIC or not (term.weak or term.columns)
+            if not (term.weak or term.columns) or (kind == "collection" and term.word in GENERIC)
         ]
     strong = strong or list(range(len(terms)))
     shares = [1.0 if place in strong else 0.3 for place in range(len(terms))]
     least = 0.0 if lenient else ONLY_DESCRIBED
     for hit in hits:
-        if kind == "collection":
+        if kind == "collection" and not hit.bonus:
             _demand_modalities(hit, terms)
         hit.covered = len([place for place in strong if hit.terms[place] > least])
         hit.score = hit.bonus + sum(map(mul, hit.terms, shares))

@@ -90,6 +90,7 @@ def _ask(wanted: list[str], form: str, settings: Settings, records: Records) -> 
     import httpx2  # noqa: PLC0415  only where the network is asked
 
     deadline = time.monotonic() + settings.doi_timeout_s
+    trust = httpx2.create_ssl_context()  # reads every certificate: once, not for each client
     todo: queue.SimpleQueue[str] = queue.SimpleQueue()
     for doi in wanted:
         todo.put(doi)
@@ -123,6 +124,7 @@ def _ask(wanted: list[str], form: str, settings: Settings, records: Records) -> 
 
     def work() -> None:
         with httpx2.Client(
+            verify=trust,
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
             headers={"Accept": ACCEPT[form], "User-Agent": "idc-mcp"},

@@ -203,6 +203,25 @@ def withheld(index: Index, source: str) -> list[tuple[str, str, int, int]]:
     return [(str(where), str(name), int(series), int(size)) for where, name, series, size in rows]
 
 
+def contradictions(index: Index, source: str) -> list[str]:
+    """Where the catalogue names one licence for a DOI of the cohort and links another.
+
+    Series are judged by the name they carry; the reader should know that it is in doubt.
+    """
+    rows = index.rows(
+        "SELECT DISTINCT collection_id, source.license.license_short_name, "
+        "source.license.license_url FROM "
+        "(SELECT collection_id, unnest(sources) AS source FROM main.collections_index) "
+        f"WHERE lower(source.source_doi) IN (SELECT lower(source_DOI) FROM {source}) ORDER BY 1"
+    )
+    return [
+        f"{collection}: the catalogue calls its licence {name} and links {url}; "
+        "the name was taken at its word"
+        for collection, name, url in rows
+        if name in TERMS and url and TERMS[name].url.rstrip("/") != str(url).rstrip("/")
+    ]
+
+
 def _portion(rows: list[tuple[str, int, int]]) -> str:
     series = sum(count for _, count, _ in rows)
     return f"{series:,} series ({bytes_text(sum(size for _, _, size in rows))})"

@@ -23,6 +23,7 @@ class LicensesAnswer(Answer):
     licenses: Table
     obligations: list[str]
     withheld: Table | None = None
+    notes: list[str] | None = None
 
 
 def idc_licenses(
@@ -59,6 +60,7 @@ def idc_licenses(
         ),
         obligations=licenses.obligations(found),
         withheld=_withheld(app, resolved.source, cohort) if kept else None,
+        notes=licenses.contradictions(app.index, resolved.source),
     )
 
 

@@ -40,6 +40,8 @@ COLUMNS = (
 """Columns of a csv, parquet or json manifest. `series_size_MB` is decimal megabytes."""
 
 PREVIEW_LINES = 3
+HOSTED_LINES = 50
+"""Lines shown by a server that writes no files: a small manifest is then there whole."""
 
 _LINES: dict[str, str] = {"s5cmd": "'cp ' || url || ' .'", "urls": "url"}
 _COPY: dict[Format, str] = {
@@ -85,13 +87,15 @@ def counts(index: Index, cohort: Cohort) -> Counts:
     return found
 
 
-def preview(index: Index, cohort: Cohort, form: Format, source: Source) -> list[str]:
-    """The first lines of a manifest; of the tabular formats, as CSV."""
+def preview(
+    index: Index, cohort: Cohort, form: Format, source: Source, lines: int = PREVIEW_LINES
+) -> list[str]:
+    """The first `lines` lines of a manifest; of the tabular formats, as CSV."""
     rows = addressed(index, cohort, source)
     if form in _LINES:
-        lines = index.rows(f"SELECT {_LINES[form]} FROM {rows} LIMIT {PREVIEW_LINES}")
-        return [str(line) for (line,) in lines]
-    found = index.rows(f"SELECT {', '.join(COLUMNS)} FROM {rows} LIMIT {PREVIEW_LINES}")
+        first = index.rows(f"SELECT {_LINES[form]} FROM {rows} LIMIT {lines}")
+        return [str(line) for (line,) in first]
+    found = index.rows(f"SELECT {', '.join(COLUMNS)} FROM {rows} LIMIT {lines}")
     return [
         ",".join(COLUMNS),
         *(",".join("" if cell is None else str(cell) for cell in row) for row in found),

@@ -47,7 +47,10 @@ def idc_citations(
     if path is not None:
         write_output(path, citations.document(found, format, app.release_name))
     ending = citations.SUFFIXES[format][0]
-    call = f"idc_citations(cohort={cohort!r}, format={format!r}, save_as='citations{ending}')"
+    name = cohort if len(cohort) <= 100 else "…"
+    call = f"idc_citations(cohort={name!r}, format={format!r}, save_as='citations{ending}')"
+    if app.settings.hosted:
+        call = "ask for fewer collections at a time"
     return CitationsAnswer(
         release=app.release_name,
         understood=resolved.understood,

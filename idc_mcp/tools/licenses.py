@@ -75,9 +75,10 @@ def _url(name: str) -> str | None:
 
 
 def _withheld(app: App, source: str, cohort: str) -> Table:
+    name = cohort if len(cohort) <= 100 else "…"
     return Table.of(
         ["collection_id", "license", "series", "bytes"],
         licenses.withheld(app.index, source),
         limit=20,
-        rest=f"idc_size(cohort={cohort!r}, group_by='collection_id')",
+        rest=f"idc_size(cohort={name!r}, group_by='collection_id')",
     )

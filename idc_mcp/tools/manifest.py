@@ -56,12 +56,14 @@ def idc_manifest(
     )
     suffixes = manifests.SUFFIXES[format]
     if not save_as:
-        lines = manifests.preview(app.index, resolved, format, source)
-        call = f"idc_manifest(cohort={cohort!r}, format={format!r}, source={source!r}, "
-        whole = (
-            f"The first {min(found.series, manifests.PREVIEW_LINES)} of {found.series:,} series."
-        )
-        note = f"{whole} All of them: {call}save_as='manifest{suffixes[0]}')"
+        hosted = app.settings.hosted
+        count = manifests.HOSTED_LINES if hosted else manifests.PREVIEW_LINES
+        lines = manifests.preview(app.index, resolved, format, source, count)
+        note = f"The first {min(found.series, count)} of {found.series:,} series."
+        if not hosted:
+            name = cohort if len(cohort) <= 100 else "…"
+            call = f"idc_manifest(cohort={name!r}, format={format!r}, source={source!r}, "
+            note += f" All of them: {call}save_as='manifest{suffixes[0]}')"
         return answer.model_copy(update={"preview": lines, "note": f"{answer.note} {note}".strip()})
     path = output_path(app.settings, save_as, suffixes)
     manifests.write(app.index, resolved, format, source, path)

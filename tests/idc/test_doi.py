@@ -124,7 +124,7 @@ def test_bad_answers_say_why_and_are_not_kept(online, resolver, name, why):
     assert why in records.failed[f"10.1/{name}"]
     assert list(records.found) == ["10.1/good"]
     doi.fetch([f"10.1/{name}"], "bibtex", online)
-    assert [path for path in resolver.asked].count(f"/10.1/{name}") >= 2
+    assert resolver.asked.count(f"/10.1/{name}") >= 2
     assert len(list((online.cache_dir / "citations").iterdir())) == 1
 
 

@@ -29,7 +29,7 @@ def adds_up(parsed: ParsedManifest) -> bool:
     f"cp --concurrency 10 --sp s3://idc-open-data/{A}/* .",
     f"cp --if-size-differ 's3://idc-open-data-two/{A}/*' '/tmp/some dir/'",
     f'cp "s3://idc-open-data-cr/{A}/*" "./x: y"',
-    f"s5cmd --no-sign-request --endpoint-url https://s3.amazonaws.com cp s3://idc-open-data/{A}/* .",
+    f"s5cmd --no-sign-request --endpoint-url https://s3.amazonaws.com cp s3://idc-1/{A}/* .",
     f"aws s3 cp s3://idc-open-data/{A}/ . --recursive --no-sign-request",
     f"aws s3 sync s3://idc-open-data/{A} x",
     f"gsutil -m cp gs://idc-open-idc1/{A}/* .",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -10,13 +11,15 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from idc_mcp.errors import BadArgument, IdcError, Unavailable
+from idc_mcp.errors import BadArgument, IdcError, Refused, Unavailable
 from idc_mcp.idc import buckets, manifests
 from idc_mcp.idc.cohorts import Cohort
 from idc_mcp.idc.manifest_lines import parse_manifest
 from idc_mcp.tools.manifest import idc_manifest
 
 WHERE = "collection_id IN ('nlm_visible_human_project', 'rider_lung_ct', 'tcga_thym', 'cptac_cm')"
+COLUMNS = ["collection_id", "SeriesInstanceUID", "crdc_series_uuid", "license_short_name",
+           "instanceCount", "series_size_MB", "series_aws_url"]  # fmt: skip
 FORMATS = ["s5cmd", "urls", "csv", "parquet", "json"]
 
 
@@ -31,8 +34,8 @@ def read_json(path: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def frame(release) -> pd.DataFrame:
-    frame = pd.read_parquet(release.parquet("index"))
-    return frame[frame.collection_id.isin(WHERE.split("'")[1::2])]
+    mine = [("collection_id", "in", WHERE.split("'")[1::2])]
+    return pd.read_parquet(release.parquet("index"), columns=COLUMNS, filters=mine)
 
 
 @pytest.fixture
@@ -173,3 +176,15 @@ def test_json_is_one_list(index, tmp_path):
     path = tmp_path / "m.json"
     manifests.write(index, cohort_of(WHERE), "json", "aws", path)
     assert isinstance(json.loads(path.read_text()), list)
+
+
+def test_a_shared_server_gives_a_small_manifest_whole(tools, settings):
+    hosted = SimpleNamespace(
+        **vars(tools) | {"settings": dataclasses.replace(settings, hosted=True)}
+    )
+    hosted.cohorts = SimpleNamespace(resolve=lambda _: cohort_of("collection_id = 'rider_lung_ct'"))
+    answer = idc_manifest(hosted, "rider_lung_ct")
+    assert len(answer.preview) == min(answer.series, manifests.HOSTED_LINES)
+    assert "save_as" not in answer.note
+    with pytest.raises(Refused):
+        idc_manifest(hosted, "rider_lung_ct", save_as="m.s5cmd")

@@ -75,7 +75,8 @@ def test_where_the_source_is_in_doubt_the_study_opens(index):
 def test_one_image_of_several_opens_at_itself(index):
     study = study_where(index, "count(*) FILTER (Modality = 'MR') > 2")
     series = index.value(
-        "SELECT min(SeriesInstanceUID) FROM core.series WHERE StudyInstanceUID = ? AND Modality = 'MR'",
+        "SELECT min(SeriesInstanceUID) FROM core.series "
+        "WHERE StudyInstanceUID = ? AND Modality = 'MR'",
         [study],
     )
     (link,) = viewer_links(index, cohort_of(f"SeriesInstanceUID = '{series}'"), "auto", 5).links

@@ -10,6 +10,7 @@ from functools import lru_cache
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cohorts import Cohort
 from idc_mcp.idc.definitions import Definition
+from idc_mcp.idc.facts import null_share
 from idc_mcp.idc.licenses import NOT_STATED, LicenseSummary, judge
 from idc_mcp.idc.matching import Condition
 from idc_mcp.idc.sql import identifier
@@ -28,6 +29,7 @@ KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
 """(collection_id, Modality, what is wrong), for data with known faults."""
 
 _CARDS = 512
+_OFTEN_NULL = 0.005
 _MIN_NULLS_SHARE = 0.05
 
 
@@ -115,18 +117,8 @@ class Cards:
 
     def _nulls(self, spec: Definition, series: int) -> Iterator[str]:
         """What a filter left out only because its column is empty there."""
-        nulls = self.index.once(
-            "null_columns",
-            lambda: {
-                row[0]
-                for row in self.index.rows(
-                    "SELECT column_name FROM facts.columns "
-                    "WHERE table_name = 'index' AND nulls > rows * 0.005"
-                )
-            },
-        )
         for condition in spec.conditions:
-            if condition.name not in nulls or "IS NULL" in condition.sql:
+            if "IS NULL" in condition.sql or null_share(self.index, condition.name) < _OFTEN_NULL:
                 continue
             left_out = self._count(
                 _without(spec, condition), f"{identifier(condition.name)} IS NULL"

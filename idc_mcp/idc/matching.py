@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idc_mcp.errors import NotFound
+from idc_mcp.idc.facts import values_of
 from idc_mcp.idc.filters import DateRange, Filters, NumberRange
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import contains, identifier, literal, literals
@@ -83,21 +84,8 @@ def _match_one(index: Index, name: str, value: Any) -> Condition:
     return _numbers(name, value, identifier(name))
 
 
-def known_values(index: Index, column: str) -> dict[str, int]:
-    """Every value of a column of `index` with its series, most frequent first."""
-    return index.once(
-        ("values", column),
-        lambda: dict(
-            index.rows(
-                "SELECT value, rows FROM facts.values WHERE table_name = 'index' "
-                f"AND column_name = {literal(column)} ORDER BY rows DESC, value"
-            )
-        ),
-    )
-
-
 def _column(index: Index, name: str, asked: list[str]) -> Condition:
-    known = known_values(index, name)
+    known = values_of(index, name)
     chosen: dict[str, int] = {}
     with_null = False
     for value in asked:
@@ -278,7 +266,7 @@ def _annotations(wanted: bool) -> Condition:
         f"({', '.join(ANNOTATIONS)})",
         wanted,
         notes=["has_annotations looks at the study, not at which series an object refers to"],
-        fast="study_annotated" if wanted else "NOT study_annotated",
+        fast=f"study_key {'' if wanted else 'NOT '}IN (SELECT study_key FROM core.annotated_studies)",
     )
 
 

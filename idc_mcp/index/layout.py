@@ -2,6 +2,7 @@
 
     main.index, main.collections_index, …   the release's tables, as published
     core.series    `index` with exact bytes and with keys that count patients and studies
+    core.annotated_studies   keys of the studies that hold annotations
     core.prior     one row a prior version of a series, where it lies now
     facts.*        what a release will never answer differently, computed once at build
 
@@ -24,7 +25,7 @@ SORT_ORDER = "collection_id, PatientID, StudyInstanceUID, SeriesInstanceUID"
 PATIENT = "collection_id, PatientID"
 """A patient is a PatientID within a collection: 89 PatientIDs of v25 occur in two."""
 
-KEYS = ("series_bytes", "patient_key", "study_key", "study_annotated")
+KEYS = ("series_bytes", "patient_key", "study_key")
 """Columns of core.series that `index` does not show."""
 
 ANNOTATIONS = ("ANN", "FUSION", "KO", "M3D", "PR", "REG", "RTSTRUCT", "SEG", "SR")
@@ -90,9 +91,7 @@ def view_statements(release: Release) -> Iterator[str]:
     yield from _schemas()
     yield (
         f"CREATE VIEW core.series AS SELECT *, {BYTES}, hash({PATIENT}) AS patient_key, "
-        "hash(StudyInstanceUID) AS study_key, StudyInstanceUID IN (SELECT StudyInstanceUID "
-        f"FROM {_parquet(release, MAIN_TABLE)} WHERE {_ANNOTATES}) AS study_annotated "
-        f"FROM {_parquet(release, MAIN_TABLE)}"
+        f"hash(StudyInstanceUID) AS study_key FROM {_parquet(release, MAIN_TABLE)}"
     )
     for relation in (*_published(release), *_facts(release)):
         yield f"CREATE VIEW {relation.name} AS {relation.query}"
@@ -126,8 +125,8 @@ def _built_series(release: Release) -> Iterator[str]:
         f"FROM {source} AS series "
         f"JOIN (SELECT {PATIENT}, CAST(row_number() OVER () AS INTEGER) AS patient_key "
         f"FROM {source} GROUP BY ALL) USING ({PATIENT}) "
-        "JOIN (SELECT StudyInstanceUID, CAST(row_number() OVER () AS INTEGER) AS study_key, "
-        f"bool_or({_ANNOTATES}) AS study_annotated FROM {source} GROUP BY ALL) USING (StudyInstanceUID) "
+        "JOIN (SELECT StudyInstanceUID, CAST(row_number() OVER () AS INTEGER) AS study_key "
+        f"FROM {source} GROUP BY ALL) USING (StudyInstanceUID) "
         f"ORDER BY {SORT_ORDER}"
     )
 
@@ -141,6 +140,9 @@ def _published(release: Release) -> Iterator[Relation]:
             yield Relation(f"main.{table}", f"SELECT * FROM {_parquet(release, table)}")
 
 
+    yield Relation(
+        "core.annotated_studies", f"SELECT DISTINCT study_key FROM core.series WHERE {_ANNOTATES}"
+    )
     # A version that was moved between buckets has a row for each: the last is where it lies.
     yield Relation(
         "core.prior",

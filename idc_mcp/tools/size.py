@@ -19,7 +19,7 @@ class SizeAnswer(Answer):
     elastic: ClassVar[tuple[str, ...]] = ("largest", "groups")
 
     series: int
-    files: int
+    files: int | None
     bytes: int
     size: str
     groups: Table
@@ -51,7 +51,7 @@ def idc_size(
         release=app.release_name,
         understood=resolved.understood,
         series=found.series,
-        files=found.files,
+        files=None if found.without_files == found.series > 0 else found.files,
         bytes=found.bytes,
         size=bytes_text(found.bytes),
         groups=Table.of(

@@ -34,6 +34,9 @@ BUSY_WAIT_S = 5.0
 SLOW_AFTER_S = 0.3
 """A statement that takes longer gives way to the others."""
 
+SETTLE_S = 0.25
+"""How long a process may take to end what is left of a statement that gave its rows."""
+
 _CANCEL_POLL_S = 0.05
 
 
@@ -163,6 +166,7 @@ class SqlPool:
             if answer is None:
                 raise self._died(process)
             keep = not (answer.get("spent") or answer.get("damaged") or process.slowed)
+            keep = keep and process.settled(SETTLE_S)
             if "error" in answer:
                 if answer["damaged"] and process.database is not None:
                     raise _Damaged(process.database)

@@ -101,6 +101,13 @@ class SqlProcess:
         body = self._answers.get(timeout=timeout)
         return None if body is None else json.loads(body)
 
+    def settled(self, timeout: float) -> bool:
+        """Whether the process is done with the statement that it answered."""
+        try:
+            return self.receive(timeout) is not None
+        except queue.Empty:
+            return False
+
     def slow_down(self) -> None:
         """Let others go first. Priority cannot be raised again: the process is not kept."""
         self.slowed = True

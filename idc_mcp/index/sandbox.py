@@ -106,6 +106,8 @@ def run(
         names = [str(column[0]) for column in connection.description or ()]
         kinds = [column[1] for column in connection.description or ()]
         rows, complete = _rows(connection, sql, kinds, max_rows, max_chars)
+        if not complete:  # it goes on computing rows until the next statement, or this
+            connection.interrupt()
         answer = Answer(names, [str(kind) for kind in kinds], rows, complete)
         if save_to is not None:
             columns = unique_names(names)
@@ -114,6 +116,11 @@ def run(
             written = connection.execute(copy).fetchone()
             answer.saved_rows = int(written[0]) if written else 0
         return answer
+
+
+def settle(connection: duckdb.DuckDBPyConnection) -> None:
+    """Wait until nothing of the last statement runs any more."""
+    connection.execute("SELECT 1").fetchall()
 
 
 @contextlib.contextmanager

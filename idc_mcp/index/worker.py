@@ -25,6 +25,9 @@ from idc_mcp.index.release import Release
 
 LENGTH = struct.Struct(">I")
 
+SETTLED = b'{"settled": true}'
+"""Follows every answer, once nothing of the statement runs any more."""
+
 ENGINE_SHARE = 0.75
 """Of the memory ceiling, what the engine's own limit allows; the rest is what it does not count."""
 
@@ -97,6 +100,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     write_frame(answers, session.open())
     while session.connection is not None:
         write_frame(answers, session.answer(json.loads(waiting.get())))
+        session.settle()
+        write_frame(answers, SETTLED)
     threading.Event().wait()  # the answer says that nothing opened: the parent ends this process
 
 
@@ -158,6 +163,15 @@ class Session:
         # The rows are JSON already: they are set in as they are.
         text = json.dumps(head, ensure_ascii=False)[:-1]
         return f'{text}, "rows": [{",".join(answer.rows)}]}}'.encode()
+
+    def settle(self) -> None:
+        """End what is left of the last statement; a connection that cannot is of no more use."""
+        from idc_mcp.index import sandbox  # noqa: PLC0415
+
+        try:
+            sandbox.settle(self.connection)
+        except BaseException:
+            os._exit(1)
 
 
 def _failed(error: BaseException, *, damaged: bool = False) -> bytes:

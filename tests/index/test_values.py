@@ -154,7 +154,7 @@ def test_max_chars_cuts_between_rows(ask):
     assert not answer.complete
 
 
-@pytest.mark.parametrize("value", ["repeat('x', 100000000)", "range(1000000)"])
+@pytest.mark.parametrize("value", ["repeat('x', 20000000)", "range(300000)"])
 def test_a_large_cell_is_cut_and_says_so(ask, value):
     rows, answer = ask(f"SELECT 1, {value}, 'kept'", max_chars=2_000)
     assert answer.complete

@@ -118,6 +118,21 @@ def test_capped(pool, name):
     assert pool.run("SELECT 1", max_rows=1).rows == [[1]]
 
 
+def test_nothing_goes_on_after_an_answer_of_some_rows(process):
+    endless = "SELECT i FROM (SELECT range AS i FROM range(1000000000000)) WHERE i % 1000 = 0"
+    process.send(request(endless) | {"max_rows": 1})
+    assert process.receive(10)["rows"] == [[0]]
+    assert process.settled(10)
+    used = cpu_seconds(process.pid)
+    time.sleep(0.5)
+    assert cpu_seconds(process.pid) - used < 0.1
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # -- the process alone -------------------------------------------------------------------------
 
 
@@ -212,6 +227,8 @@ def test_a_change_of_the_database_replaces_the_processes(index, pool):
     try:
         sql = "SELECT count(*) > 1000 FROM index"
         assert changing.run(sql, max_rows=1).rows == [[True]]
+        changing.warm()  # a slow machine does not keep the process of a slow statement
+        assert wait_until(lambda: changing._idle)
         before = changing._idle[0].pid
         other.database = index.database
         assert changing.run(sql, max_rows=1).rows == [[True]]

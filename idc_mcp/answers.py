@@ -133,7 +133,8 @@ def bytes_text(count: int) -> str:
     size = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size < 999.5 or unit == "TB":
-            return f"{size:.0f} B" if unit == "B" else f"{size:,.3g} {unit}"
+            figure = f"{size:,.0f}" if unit == "B" or size >= 999.5 else f"{size:.3g}"
+            return f"{figure} {unit}"
         size /= 1000
     raise AssertionError("unreachable")
 

@@ -18,6 +18,12 @@ CACHE = Path(__file__).parent / ".cache"
 """The database of the real catalogue, built once (10 s) and kept between runs."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--accept-contract", action="store_true", help="write the tools' contract as it is now"
+    )
+
+
 @pytest.fixture(scope="session")
 def release() -> Release:
     return installed_release()

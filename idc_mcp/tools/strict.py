@@ -98,6 +98,8 @@ def make_tool(
             raise
         finally:
             _CANCELLATION.reset(token)
+        # Who asks one thing will ask more: the process for SQL starts while the answer is read.
+        app.pool.warm()
         return success_result(render(answer, app.settings.answer_chars))
 
     return StrictTool(

@@ -17,7 +17,7 @@ from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.schema import Account, caution, not_here, share
 from idc_mcp.idc.schema_lookup import column_facts, find_column
 from idc_mcp.idc.sql import contains as contains_text
-from idc_mcp.idc.sql import identifier
+from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.release import Column
 from idc_mcp.index.store import Index
@@ -61,7 +61,7 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
     )
     if others:
         account.notes.append(f"Also a column of {', '.join(others)}.")
-    facts = column_facts(index, schema.name).get(column.name)
+    facts = column_facts(index, schema.name, column.name).get(column.name)
     if facts is None:
         account.notes.append(not_here(index, schema.name))
         return account
@@ -74,7 +74,7 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
         if contains:
             raise BadArgument(
                 f"contains looks in text; {column.name} is {column.type}.",
-                next_step=f'idc_sql(sql="SELECT … FROM {identifier(schema.name)} WHERE …")',
+                next_step=f'idc_sql(sql="SELECT … FROM {_in_call(schema.name)} WHERE …")',
             )
         account.next = _reading(index, schema.name, column) if nested else []
         if numeric:
@@ -97,23 +97,20 @@ def _add_values(
 ) -> None:
     table, column = place
     counted = _COUNTED.get(table, "rows")
-    kept = "table_name = ? AND column_name = ?"
+    kept = f"table_name = {literal(table)} AND column_name = {literal(column)}"
     most = 5 if column in _LONG_TEXTS else limit
-    if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1", [table, column]):
+    if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1"):
         source = f"SELECT value, rows FROM facts.values WHERE {kept}"
-        parameters = [table, column]
     else:
         text = f"CAST({identifier(column)} AS VARCHAR)"
         source = (
             f"SELECT {text} AS value, count(*) AS rows FROM {identifier(table)} "
             f"WHERE {identifier(column)} IS NOT NULL GROUP BY 1"
         )
-        parameters = []
     where = f"WHERE {contains_text('value', contains)}" if contains else ""
     found = index.rows(
         "SELECT value, rows, count(*) OVER (), CAST(sum(rows) OVER () AS BIGINT) "
-        f"FROM ({source}) {where} ORDER BY rows DESC, value LIMIT {most}",
-        parameters,
+        f"FROM ({source}) {where} ORDER BY rows DESC, value LIMIT {most}"
     )
     if not found:
         raise _no_value(index, table, column, contains)
@@ -137,7 +134,7 @@ def _add_values(
     if any(len(value) > LONGEST_VALUE for value, *_ in found):
         account.notes.append("Long values are cut (…).")
         account.next.append(
-            f'idc_sql(sql="SELECT {identifier(column)} FROM {identifier(table)} WHERE …")'
+            f'idc_sql(sql="SELECT {identifier(column)} FROM {_in_call(table)} WHERE …")'
         )
 
 
@@ -192,17 +189,16 @@ def _reading(index: Index, table: str, column: Column) -> list[str]:
     key = column_key(table)
     if column.type == "ARRAY OF RECORD":
         return [
-            f'idc_sql(sql="SELECT {key}, item.* FROM {identifier(table)}, '
+            f'idc_sql(sql="SELECT {key}, item.* FROM {_in_call(table)}, '
             f'unnest({name}) AS part(item)")',
             f"fields of item: {fields}",
         ]
     if column.type.startswith("ARRAY"):
         return [
-            f'idc_sql(sql="SELECT * FROM {identifier(table)} '
-            f"WHERE list_contains({name}, 'value')\")"
+            f"idc_sql(sql=\"SELECT * FROM {_in_call(table)} WHERE list_contains({name}, 'value')\")"
         ]
     return [
-        f'idc_sql(sql="SELECT {key}, {name}.* FROM {identifier(table)}")',
+        f'idc_sql(sql="SELECT {key}, {name}.* FROM {_in_call(table)}")',
         f"fields: {fields}",
     ]
 
@@ -213,6 +209,11 @@ def column_key(table: str) -> str:
         "collections_index": "collection_id",
         "analysis_results_index": "analysis_result_id",
     }.get(table, "SeriesInstanceUID")
+
+
+def _in_call(table: str) -> str:
+    """A table's name inside the quotes of a call that is written out."""
+    return identifier(table).replace('"', '\\"')
 
 
 def _shortened(value: str, contains: str) -> str:

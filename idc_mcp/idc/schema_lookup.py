@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.nearest import folded, nearest
+from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.idc.vocabulary import RENAMED_COLUMNS
 from idc_mcp.index.release import MAIN_TABLE, Column, TableSchema
 from idc_mcp.index.store import Index
@@ -82,20 +83,23 @@ def row_counts(index: Index) -> dict[str, int]:
     """Rows of each table that is on this machine, those that are asked for most first."""
 
     def counts() -> dict[str, int]:
-        rows: dict[str, int] = dict(
-            index.rows("SELECT table_name, any_value(rows) FROM facts.columns GROUP BY table_name")
-        )
-        known = [name for name in FIRST_TABLES if name in rows]
-        return {name: rows[name] for name in (*known, *sorted(set(rows) - set(known)))}
+        here = [name for name in index.release.schemas if index.release.parquet(name)]
+        known = [name for name in FIRST_TABLES if name in here]
+        # Not from facts.columns: before the database is built that would count every column.
+        return {
+            name: index.value(f"SELECT count(*) FROM {identifier(name)}")
+            for name in (*known, *sorted(set(here) - set(known)))
+        }
 
     return index.once("row_counts", counts)
 
 
-def column_facts(index: Index, table: str) -> dict[str, tuple[int, int, int]]:
+def column_facts(index: Index, table: str, column: str = "") -> dict[str, tuple[int, int, int]]:
     """Rows, nulls and distinct values of each column; empty for a table not on this machine."""
     found = index.rows(
-        "SELECT column_name, rows, nulls, distinct_values FROM facts.columns WHERE table_name = ?",
-        [table],
+        "SELECT column_name, rows, nulls, distinct_values FROM facts.columns "
+        f"WHERE table_name = {literal(table)}"
+        + (f" AND column_name = {literal(column)}" if column else "")
     )
     return {name: (rows, nulls, distinct) for name, rows, nulls, distinct in found}
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from idc_mcp.idc.schema_lookup import row_counts
 from idc_mcp.idc.search_words import joined, parts_of, spaced, words_of
+from idc_mcp.idc.sql import literals
 from idc_mcp.index.release import MAIN_TABLE, TableSchema
 from idc_mcp.index.store import Index
 
@@ -213,9 +215,7 @@ def _add_analysis_results(
 
 
 def _add_schemas(documents: Documents, index: Index, schemas: Iterable[TableSchema]) -> None:
-    rows: dict[str, int] = dict(
-        index.rows("SELECT table_name, any_value(rows) FROM facts.columns GROUP BY ALL")
-    )
+    rows = row_counts(index)
     for schema in schemas:
         name = schema.name.removesuffix("_index")
         documents.add(
@@ -246,8 +246,7 @@ def _add_schemas(documents: Documents, index: Index, schemas: Iterable[TableSche
 def _add_values(documents: Documents, index: Index, collections: dict[str, dict[str, Any]]) -> None:
     for column, value, rows in index.rows(
         "SELECT column_name, value, rows FROM facts.values WHERE table_name = 'index' "
-        "AND list_contains(?, column_name) ORDER BY rows DESC",
-        [list(VALUE_WEIGHTS)],
+        f"AND column_name IN ({literals(VALUE_WEIGHTS)}) ORDER BY rows DESC"
     ):
         weight = VALUE_WEIGHTS[column]
         document = Document("value", value, MAIN_TABLE, size=rows, weight=weight, text=column)

@@ -119,26 +119,23 @@ def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
     """Values by score, those of a column that has many matches taking turns with the others."""
     kept = []
     for hit in hits:
-        if not any(hit.terms[place] >= LEAST_OF_VALUE for place in strong):
+        if max([hit.terms[place] for place in strong]) < LEAST_OF_VALUE:
             continue
+        document = hit.document
         named = len([score for score in hit.terms if score >= LEAST_IN_VALUE])
-        precision = min(1.0, named / hit.document.words)
+        precision = min(1.0, named / document.words)
         hit.score *= 0.5 + 0.5 * precision
-        hit.score += 0.25 * log10(1 + hit.document.size) * sqrt(precision)
-        hit.score *= hit.document.weight
+        hit.score += 0.25 * log10(1 + document.size) * sqrt(precision)
+        hit.score *= document.weight
         kept.append(hit)
-    ordered = _sorted(kept)
-    top = ordered[0].score if ordered else 0.0
+    top = max((hit.score for hit in kept), default=0.0)
+    ordered = _sorted(hit for hit in kept if hit.score >= 0.3 * top)
     turns: dict[str, int] = {}
-    kept = []
     for hit in ordered:
-        if hit.score < 0.3 * top:
-            break
         turn = turns.get(hit.document.text, 0)
         turns[hit.document.text] = turn + 1
         hit.score -= min(1.35, 0.45 * turn)
-        kept.append(hit)
-    return _sorted(kept)
+    return _sorted(ordered)
 
 
 def _rank_schema(hits: list[Hit], strong: list[int], lenient: bool) -> list[Hit]:

@@ -106,8 +106,6 @@ def run(
         names = [str(column[0]) for column in connection.description or ()]
         kinds = [column[1] for column in connection.description or ()]
         rows, complete = _rows(connection, sql, kinds, max_rows, max_chars)
-        if not complete:  # it goes on computing rows until the next statement, or this
-            connection.interrupt()
         answer = Answer(names, [str(kind) for kind in kinds], rows, complete)
         if save_to is not None:
             columns = unique_names(names)
@@ -119,7 +117,7 @@ def run(
 
 
 def settle(connection: duckdb.DuckDBPyConnection) -> None:
-    """Wait until nothing of the last statement runs any more."""
+    """End what goes on of a statement whose rows were not all fetched, and wait for that."""
     connection.execute("SELECT 1").fetchall()
 
 

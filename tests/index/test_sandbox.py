@@ -52,6 +52,24 @@ def test_no_setting_can_be_turned_back(connection, sql):
         connection.execute(sql)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("enable_external_access", False),
+        ("lock_configuration", True),
+        ("python_enable_replacements", False),
+        ("autoload_known_extensions", False),
+        ("autoinstall_known_extensions", False),
+        ("allow_community_extensions", False),
+        ("enable_progress_bar", False),
+        ("threads", 2),
+        ("TimeZone", "UTC"),
+    ],
+)
+def test_every_setting_is_as_meant(connection, setting, value):
+    assert connection.execute(f"SELECT current_setting('{setting}')").fetchone() == (value,)
+
+
 def test_python_variables_are_not_tables(connection):
     never = [1]  # noqa: F841
     with pytest.raises(duckdb.Error, match="never"):

@@ -47,9 +47,7 @@ def test_keys_count_what_they_stand_for(index):
 
 
 def test_bytes_are_exact(index):
-    assert index.value(
-        "SELECT bool_and(series_bytes / 1e6 = series_size_MB) FROM core.series"
-    )
+    assert index.value("SELECT bool_and(series_bytes / 1e6 = series_size_MB) FROM core.series")
 
 
 @pytest.mark.slow

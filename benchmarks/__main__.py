@@ -48,11 +48,14 @@ def main() -> None:
                 case "first":
                     show("First start", startup.first_start())
                 case "sql":
-                    show("SQL", asyncio.run(questions.sql(app)))
+                    with questions.straight(app) as raw:
+                        show("SQL", asyncio.run(questions.sql(app, raw)))
                 case "facts":
-                    show("Facts of a release", questions.facts(app))
+                    with questions.straight(app) as raw:
+                        show("Facts of a release", questions.facts(app, raw))
                 case "cohorts":
-                    show("Cohorts", asyncio.run(questions.cohorts(app)))
+                    with questions.straight(app) as raw:
+                        show("Cohorts", asyncio.run(questions.cohorts(app, raw)))
                 case "reading":
                     show("What a model reads", asyncio.run(reading.reading(app)))
                 case "load":

@@ -45,7 +45,7 @@ async def reading(app: App) -> list[Number]:
             "idc_size": await chars("idc_size", cohort=handle, group_by="collection_id"),
             "idc_licenses": await chars("idc_licenses", cohort=handle),
             "idc_citations": await chars("idc_citations", cohort=handle, format="bibtex"),
-            "idc_viewer": await chars("idc_viewer", cohort=handle, limit=100),
+            "idc_viewer": await chars("idc_viewer", cohort=handle, limit=50),
             "idc_manifest": await chars("idc_manifest", cohort=handle),
             "idc_sql 1,000 rows": await chars(
                 "idc_sql", sql="SELECT * FROM index", max_rows=1000

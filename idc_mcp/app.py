@@ -5,8 +5,11 @@ The server, the command line and the tests each make their own; nothing is globa
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from dataclasses import dataclass
 
+from idc_mcp.errors import IdcError
 from idc_mcp.idc.cards import Cards
 from idc_mcp.idc.cohorts import Cohorts
 from idc_mcp.idc.search import SearchIndex
@@ -51,8 +54,16 @@ class App:
         )
 
     def start(self) -> None:
-        """Begin to open the catalogue in the background."""
+        """Begin to open the catalogue, and then to prepare the search, in the background."""
         self.index.start()
+        threading.Thread(target=self._prepare, name="idc-prepare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        # A first search would wait half a second for its documents. Before the database is
+        # built the processors have more urgent work.
+        with contextlib.suppress(IdcError):
+            if self.index.opened().database:
+                self.search.documents()
 
     def close(self) -> None:
         """End every process and connection of this core."""

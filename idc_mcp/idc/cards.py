@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from idc_mcp.errors import NotFound
+from idc_mcp.idc.cautions import known_faults
 from idc_mcp.idc.cohorts import Cohort
 from idc_mcp.idc.definitions import Definition
 from idc_mcp.idc.facts import null_share
@@ -16,17 +17,6 @@ from idc_mcp.idc.matching import Condition
 from idc_mcp.idc.sql import identifier
 from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index
-
-KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
-    ("ispy2", "SEG", "old ISPY2 SEG objects have wrong bit encoding (highdicom issue 344)"),
-    (
-        "nsclc_radiogenomics",
-        "SEG",
-        "old NSCLC-Radiogenomics SEG objects have wrong bit encoding (highdicom issue 344)",
-    ),
-    ("ispy1", "SEG", "some ISPY1 SEG objects are empty"),
-)
-"""(collection_id, Modality, what is wrong), for data with known faults."""
 
 _CARDS = 512
 _OFTEN_NULL = 0.005
@@ -173,8 +163,6 @@ def _warnings(
     derived = sum(count for name, count in modalities.items() if name in ANNOTATIONS)
     if derived and derived < total:
         yield f"{derived:,} series are derived objects (filter Modality for images alone)"
-    for collection, modality, fault in KNOWN_BAD:
-        if (collection, modality) in present:
-            yield fault
+    yield from known_faults(present)
     if cohort.prior:
         yield "series of prior versions have no licence or instance count in the index"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 COLUMN_CAUTIONS: dict[str, str] = {
     "BodyPartExamined": "Null for many series (all slides); on SEG and RTSTRUCT it names the "
     "source acquisition, not what was segmented. Disease and site are "
@@ -35,13 +37,25 @@ COLUMN_CAUTIONS: dict[str, str] = {
 }
 """By column name, whatever its table."""
 
-COLLECTION_CAUTIONS: dict[str, str] = {
-    "ispy1": "Some of its segmentations are empty.",
-    "ispy2": "Its segmentations have a bit encoding that some readers get wrong.",
-    "nsclc_radiogenomics": "Old segmentations have an encoding that some readers get wrong "
-    "(highdicom issue 344).",
-}
-"""Known bad data, by collection_id."""
+KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
+    ("ispy1", "SEG", "some ISPY1 segmentations are empty"),
+    ("ispy2", "SEG", "ISPY2 segmentations have a bit encoding that some readers get wrong"),
+    (
+        "nsclc_radiogenomics",
+        "SEG",
+        "old NSCLC-Radiogenomics segmentations have a bit encoding that some readers get wrong "
+        "(highdicom issue 344)",
+    ),
+)
+"""(collection_id, Modality, what is wrong) of data with known faults."""
+
+
+def known_faults(present: Collection[tuple[str, str]]) -> list[str]:
+    """The faults of data of which (collection_id, Modality) are present."""
+    return [
+        fault for collection, modality, fault in KNOWN_BAD if (collection, modality) in present
+    ]
+
 
 SEGMENTED_ANATOMY = (
     "What a segmentation segments is seg_index.SegmentedPropertyType_CodeMeanings (rows not in "

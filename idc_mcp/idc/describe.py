@@ -15,11 +15,10 @@ from idc_mcp.idc.describe_images import (
 )
 from idc_mcp.idc.describe_release import describe_release
 from idc_mcp.idc.description import Description
-from idc_mcp.idc.identifiers import Identified, Kind, collection_ids, identify
+from idc_mcp.idc.identifiers import Identified, Kind, identify
 from idc_mcp.idc.nearest import folded
 from idc_mcp.idc.schema import Account, describe_table
 from idc_mcp.idc.schema_lookup import find_table
-from idc_mcp.idc.sql import literal
 from idc_mcp.index.store import Index
 
 _RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)
@@ -57,12 +56,6 @@ def describe(index: Index, identifier: str) -> Description:
             f"'{name}' looks like a cohort handle, which idc_describe does not read.",
             next_step=f"idc_size(cohort='{name}'), idc_licenses(cohort='{name}') or "
             f"idc_citations(cohort='{name}')",
-        )
-    if name in collection_ids(index):
-        # Exactly a collection, whatever else is called so (a patient of qiba_ct_1c is).
-        where = f"collection_id = {literal(name)}"
-        return describe_collection(
-            index, Identified("collection", name, f"collection {name}", where)
         )
     try:
         found = identify(index, identifier)

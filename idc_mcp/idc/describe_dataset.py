@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 
 from idc_mcp.answers import Table
-from idc_mcp.idc.cautions import COLLECTION_CAUTIONS
+from idc_mcp.idc.cautions import known_faults
 from idc_mcp.idc.description import Description, Group, groups, license_note, listed, sizes, tally
 from idc_mcp.idc.identifiers import Identified
 from idc_mcp.index.store import Index
@@ -171,8 +171,8 @@ def _collection_notes(
     notes = license_note(description.licenses or Table(columns=[], rows=[]))
     if species and species != "Human":
         notes.append(f"Not only human: species {species}.")
-    if id_ in COLLECTION_CAUTIONS:
-        notes.append(COLLECTION_CAUTIONS[id_])
+    modalities = description.modalities.rows if description.modalities else []
+    notes += known_faults({(id_, str(row[0])) for row in modalities})
     prior = index.value("SELECT count(*) FROM prior_versions_index WHERE collection_id = ?", [id_])
     if prior:
         notes.append(

@@ -80,6 +80,10 @@ def identify(index: Index, text: str) -> Identified:
     named = _named(index, name)
     # Looking for a patient reads a column of a million rows: skipped where it cannot find one.
     patients = [] if named and _bare(name) not in _shared_names(index) else _patients(index, name)
+    # A name spelled exactly is meant before one that is read forgivingly.
+    exact = [found for found in (*named, *patients) if found.value.split("/")[-1] == name]
+    if len(exact) == 1:
+        return exact[0]
     if len(named) + len(patients) > 1:
         raise BadArgument(
             f"'{text}' names {len(named) + len(patients)} things: "
@@ -229,7 +233,7 @@ def _named(index: Index, name: str) -> list[Identified]:
 
 
 def _shared_names(index: Index) -> set[str]:
-    """Names that a patient shares with a collection or analysis result (none in v25)."""
+    """Names that a patient shares with a collection or analysis result (qiba_ct_1c in v25)."""
 
     def shared() -> set[str]:
         names = [*collection_ids(index), *analysis_result_ids(index)]

@@ -119,11 +119,16 @@ class Index:
         self._use(None)
         self._build()
 
+    def opened(self) -> Index:
+        """This index, once it is open (or has failed to open)."""
+        self.start()
+        self._opened.wait()
+        return self
+
     # -- opening ---------------------------------------------------------------------------
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        self.start()
-        self._opened.wait()
+        self.opened()
         connection = self._connection
         if connection is None:
             raise Unavailable(

@@ -30,6 +30,13 @@ def test_read_forgivingly(index, written, kind, value):
     assert value in found.understood or value.split("/")[1] in found.understood
 
 
+def test_a_patient_named_like_its_collection(index):
+    assert identify(index, "qiba_ct_1c").kind == "collection"
+    assert identify(index, "QIBA_CT_1C").kind == "patient"
+    with pytest.raises(BadArgument, match="names 2 things"):
+        identify(index, "Qiba_CT_1c")
+
+
 def test_reading_is_said(index):
     assert identify(index, "TCGA-LUAD").understood == "collection tcga_luad (read from 'TCGA-LUAD')"
 

@@ -58,7 +58,9 @@ async def sql(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
                     times["raw"].append((ended - middle) * 1e3)
             mine, bare = statistics.median(times["ours"]), statistics.median(times["raw"])
             numbers.append(
-                Number(f"idc_sql: {what}", mine, "ms", bare, "≤ 1.2 × + 5 ms", mine <= 1.2 * bare + 5)
+                Number(
+                    f"idc_sql: {what}", mine, "ms", bare, "≤ 1.2 × + 5 ms", mine <= 1.2 * bare + 5
+                )
             )
     return numbers
 
@@ -102,7 +104,9 @@ def facts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
             "count(DISTINCT StudyInstanceUID), sum(instanceCount), sum(series_size_MB) FROM index"
         ).fetchall()
     )
-    numbers.append(Number("the release and its totals", totals, "ms", straight, "≤ 10 ms", totals <= 10))
+    numbers.append(
+        Number("the release and its totals", totals, "ms", straight, "≤ 10 ms", totals <= 10)
+    )
     return numbers
 
 
@@ -123,7 +127,9 @@ async def cohorts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
     numbers = []
     collections = [
         {"collection_id": row[0]}
-        for row in app.index.rows("SELECT collection_id FROM facts.collections ORDER BY series DESC")
+        for row in app.index.rows(
+            "SELECT collection_id FROM facts.collections ORDER BY series DESC"
+        )
     ]
     counts = (
         "SELECT count(*), count(DISTINCT (collection_id, PatientID)), "
@@ -147,7 +153,9 @@ async def cohorts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
                 handle = result.structured_content["handle"]
                 definition = app.cohorts.resolve(handle).definition
                 condition = definition.split(" WHERE ", 1)[1]
-                straight.append(median_ms(lambda c=condition: raw.execute(counts.format(c)).fetchall(), 1, 0))
+                straight.append(
+                    median_ms(lambda c=condition: raw.execute(counts.format(c)).fetchall(), 1, 0)
+                )
             for name, pick in (("median", statistics.median), ("slowest", max)):
                 mine = pick(times)
                 numbers.append(
@@ -158,5 +166,7 @@ async def cohorts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
             started = time.perf_counter()
             await client.call_tool("idc_cohort", {"filters": filters})
             again.append((time.perf_counter() - started) * 1e3)
-        numbers.append(Number("cohort asked before", statistics.median(again[len(FILTERS) :]), "ms"))
+        numbers.append(
+            Number("cohort asked before", statistics.median(again[len(FILTERS) :]), "ms")
+        )
     return numbers

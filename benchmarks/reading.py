@@ -18,7 +18,10 @@ async def reading(app: App) -> list[Number]:
     async with Client(server) as client:
         listed = await client.list_tools()
         tools = compact_json(
-            [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools]
+            [
+                tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+                for tool in listed.tools
+            ]
         )
 
         async def chars(tool: str, **arguments: object) -> tuple[int, int]:
@@ -47,9 +50,7 @@ async def reading(app: App) -> list[Number]:
             "idc_citations": await chars("idc_citations", cohort=handle, format="bibtex"),
             "idc_viewer": await chars("idc_viewer", cohort=handle, limit=50),
             "idc_manifest": await chars("idc_manifest", cohort=handle),
-            "idc_sql 1,000 rows": await chars(
-                "idc_sql", sql="SELECT * FROM index", max_rows=1000
-            ),
+            "idc_sql 1,000 rows": await chars("idc_sql", sql="SELECT * FROM index", max_rows=1000),
         }
     total = len(INSTRUCTIONS) + len(tools)
     longest = max(others, key=lambda name: sum(others[name]))

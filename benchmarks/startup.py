@@ -7,7 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import DISCOVER, HELLO, INITIALIZE, INITIALIZED, StdioServer, hello, ours, tree_mb
+from benchmarks.processes import (
+    DISCOVER,
+    HELLO,
+    INITIALIZE,
+    INITIALIZED,
+    StdioServer,
+    hello,
+    ours,
+    tree_mb,
+)
 from benchmarks.table import Number
 
 ROUNDS = 9
@@ -35,7 +44,9 @@ def startup(cache: Path) -> list[Number]:
 
 
 def memory(cache: Path) -> list[Number]:
-    server = StdioServer(ours(), IDC_MCP_CACHE_DIR=str(cache), IDC_MCP_OFFLINE="1", IDC_MCP_SQL_IDLE_S="2")
+    server = StdioServer(
+        ours(), IDC_MCP_CACHE_DIR=str(cache), IDC_MCP_OFFLINE="1", IDC_MCP_SQL_IDLE_S="2"
+    )
     bare = StdioServer(hello())
     for one in (server, bare):
         one.ask(INITIALIZE)
@@ -43,12 +54,12 @@ def memory(cache: Path) -> list[Number]:
     time.sleep(4)
     rest, _, count = tree_mb(server.process.pid)
     sdk, _, _ = tree_mb(bare.process.pid)
-    numbers = [
-        Number(f"all processes at rest ({count})", rest, "MB", sdk, "≤ 140 MB", rest <= 140)
-    ]
+    numbers = [Number(f"all processes at rest ({count})", rest, "MB", sdk, "≤ 140 MB", rest <= 140)]
     for i, modality in enumerate(("CT", "MR", "SM")):
         server.call(10 + i, "idc_cohort", filters={"Modality": modality})
-        server.call(20 + i, "idc_sql", sql=f"SELECT count(*) FROM index WHERE Modality='{modality}'")
+        server.call(
+            20 + i, "idc_sql", sql=f"SELECT count(*) FROM index WHERE Modality='{modality}'"
+        )
     busy, _, count = tree_mb(server.process.pid)
     numbers.append(Number(f"after cohorts and SQL ({count})", busy, "MB"))
     time.sleep(5)
@@ -76,6 +87,8 @@ def first_start() -> list[Number]:
         server.close()
     return [
         Number("first start ever: spawn to answer", answered, "s"),
-        Number("first start ever: a cohort, while building", cohort, "s", None, "≤ 3 s", cohort <= 3),
+        Number(
+            "first start ever: a cohort, while building", cohort, "s", None, "≤ 3 s", cohort <= 3
+        ),
         Number("first start ever: database built", built, "s"),
     ]

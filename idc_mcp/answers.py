@@ -150,9 +150,8 @@ def _without_empty(content: dict[str, Any]) -> dict[str, Any]:
         cleaned = _without_empty(value) if isinstance(value, dict) else value
         if isinstance(cleaned, dict) and "columns" in cleaned and "rows" not in cleaned:
             cleaned["rows"] = []
-        if cleaned is None or cleaned == "" or cleaned == [] or cleaned == {}:
-            continue
-        if key == "more" and cleaned == 0:
+        empty = cleaned is None or (isinstance(cleaned, str | list | dict) and not cleaned)
+        if empty or (key == "more" and cleaned == 0):
             continue
         kept[key] = cleaned
     return kept
@@ -193,7 +192,11 @@ def _table_lines(name: str, table: dict[str, Any]) -> list[str]:
     for row in rows:
         writer.writerow(
             [
-                "" if cell is None else compact_json(cell) if isinstance(cell, list | dict) else cell
+                ""
+                if cell is None
+                else compact_json(cell)
+                if isinstance(cell, list | dict)
+                else cell
                 for cell in row
             ]
         )

@@ -33,7 +33,7 @@ def add_completions(server: MCPServer[App], app: App) -> None:
         "format": lambda _: ["apa", "bibtex", "csl-json", "turtle"],
     }
 
-    @server.completion()
+    @server.completion()  # type: ignore[no-untyped-call,untyped-decorator]
     async def complete(_ref: Any, argument: Any, context: Any) -> Completion | None:
         source = sources.get(argument.name)
         if source is None:
@@ -53,6 +53,4 @@ def _matching(typed: str, values: list[str]) -> list[str]:
     """Values that begin with what was typed, then those that contain it."""
     wanted = folded(typed)
     starts = [value for value in values if folded(value).startswith(wanted)]
-    return starts + [
-        value for value in values if wanted in folded(value) and value not in starts
-    ]
+    return starts + [value for value in values if wanted in folded(value) and value not in starts]

@@ -78,7 +78,7 @@ def create_server(settings: Settings) -> MCPServer[App]:
     add_prompts(server)
     add_completions(server, app)
 
-    @server.custom_route("/health", ["GET"])
+    @server.custom_route("/health", ["GET"])  # type: ignore[untyped-decorator]
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "release": app.release_name})
 

@@ -52,8 +52,10 @@ class Settings:
     )
     offline: bool = _setting(False, "never use the network")
     answer_chars: int = _setting(
-        20_000, "most characters of one answer, text and structured content together",
-        low=4_000, high=200_000,
+        20_000,
+        "most characters of one answer, text and structured content together",
+        low=4_000,
+        high=200_000,
     )
     sql_timeout_s: float = _setting(
         30.0, "seconds after which a statement is stopped", low=0.1, high=3_600

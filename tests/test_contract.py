@@ -43,9 +43,13 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
                 kind = "breaking" if after[argument]["required"] else "compatible"
                 found.append(f"{kind}: {where} is new")
             elif before[argument] != after[argument]:
-                described = {k: v for k, v in before[argument]["schema"].items() if k != "description"}
+                described = {
+                    k: v for k, v in before[argument]["schema"].items() if k != "description"
+                }
                 now = {k: v for k, v in after[argument]["schema"].items() if k != "description"}
-                same = described == now and before[argument]["required"] == after[argument]["required"]
+                same = (
+                    described == now and before[argument]["required"] == after[argument]["required"]
+                )
                 found.append(f"{'compatible' if same else 'breaking'}: {where} changed")
         if old[name]["definitions"] != new[name]["definitions"]:
             found.append(f"breaking: the types of {name} changed")

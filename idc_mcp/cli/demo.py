@@ -47,9 +47,7 @@ async def _demo() -> int:
         await calls.ask("idc_licenses", cohort=handle, use="commercial")
         citations = await calls.ask("idc_citations", cohort=handle)
         viewer = await calls.ask("idc_viewer", cohort=handle, limit=1)
-        manifest = await calls.ask(
-            "idc_manifest", cohort=handle, save_as="chest-ct-ge.s5cmd"
-        )
+        manifest = await calls.ask("idc_manifest", cohort=handle, save_as="chest-ct-ge.s5cmd")
         await calls.ask(
             "idc_sql",
             sql=f"SELECT ManufacturerModelName, count(*) AS series FROM {handle} "
@@ -90,4 +88,3 @@ class Calls:
             return {}
         print(f"{show(result.structured_content)}\n[{took * 1e3:.0f} ms]\n")
         return dict(result.structured_content)
-

@@ -71,15 +71,15 @@ def _installed() -> Iterator[Finding]:
     except IdcError as error:
         yield Finding("MISSING", "catalogue", str(error))
         return
-    yield Finding(
-        "ok", "catalogue", f"IDC {release.name} (idc-index-data {release.data_version})"
-    )
+    yield Finding("ok", "catalogue", f"IDC {release.name} (idc-index-data {release.data_version})")
     here = bundled_tables(release)
     yield Finding("ok", "tables with rows", ", ".join(here))
     others = [table for table in release.schemas if table not in here]
     if others:
         yield Finding(
-            "note", "tables by schema only", f"{', '.join(others)} (this version does not fetch them)"
+            "note",
+            "tables by schema only",
+            f"{', '.join(others)} (this version does not fetch them)",
         )
 
 

@@ -13,11 +13,13 @@ from idc_mcp.errors import BadArgument
 from idc_mcp.idc.filters import Filters
 from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
-from idc_mcp.tools.strict import argument_model, check_arguments
+from idc_mcp.tools.strict import Core, argument_model, check_arguments
 
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer one question and print it."""
+    core: Core
+    given: dict[str, Any]
     match arguments.command:
         case "search":
             core, given = idc_search, {
@@ -62,16 +64,14 @@ def _filters(texts: list[str]) -> dict[str, Any] | None:
         if not sign or not name or not value:
             raise BadArgument(
                 f"--filter {text!r} has no NAME=VALUE.",
-                next_step="for example --filter Modality=CT --filter StudyDate=2000-01-01..2010-12-31",
+                next_step="for example --filter Modality=CT --filter StudyDate=2000-01-01..2010-01-01",
             )
         name = name.strip()
         if name == "has_annotations":
             filters[name] = value.lower() in ("1", "true", "yes")
         elif ".." in value and name in (*Filters.NUMBERS, "patient_age_years", "StudyDate"):
             low, _, high = value.partition("..")
-            filters[name] = {
-                key: part for key, part in (("from", low), ("to", high)) if part
-            }
+            filters[name] = {key: part for key, part in (("from", low), ("to", high)) if part}
         else:
             filters[name] = [part.strip() for part in value.split(",")]
     return filters or None

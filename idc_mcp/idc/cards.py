@@ -65,8 +65,7 @@ class Cards:
         if not groups:
             raise self._empty(cohort)
         patients, studies = self.index.rows(
-            "SELECT count(DISTINCT patient_key), count(DISTINCT study_key) "
-            f"FROM {cohort.source}"
+            f"SELECT count(DISTINCT patient_key), count(DISTINCT study_key) FROM {cohort.source}"
         )[0]
         collections: Counter[str] = Counter()
         modalities: Counter[str] = Counter()
@@ -128,7 +127,9 @@ class Cards:
             for condition in spec.conditions
         ]
         if spec.use != "any":
-            removed.append(f"without use={spec.use} {self._count(replace(spec, use='any')):,} series")
+            removed.append(
+                f"without use={spec.use} {self._count(replace(spec, use='any')):,} series"
+            )
         return NotFound(
             f"No series matches all of this together: {cohort.understood}. "
             f"There are, {'; '.join(removed)}.",

@@ -52,9 +52,7 @@ KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
 
 def known_faults(present: Collection[tuple[str, str]]) -> list[str]:
     """The faults of data of which (collection_id, Modality) are present."""
-    return [
-        fault for collection, modality, fault in KNOWN_BAD if (collection, modality) in present
-    ]
+    return [fault for collection, modality, fault in KNOWN_BAD if (collection, modality) in present]
 
 
 SEGMENTED_ANATOMY = (

@@ -75,8 +75,8 @@ def identify(index: Index, text: str) -> Identified:
         return _series_version(index, name.lower())
     if _UID.fullmatch(name):
         return _uid(index, name)
-    if "/" in name and (found := _patient_of_collection(index, *name.split("/", 1))):
-        return found
+    if "/" in name and (patient := _patient_of_collection(index, *name.split("/", 1))):
+        return patient
     named = _named(index, name)
     # Looking for a patient reads a column of a million rows: skipped where it cannot find one.
     patients = [] if named and _bare(name) not in _shared_names(index) else _patients(index, name)
@@ -89,7 +89,7 @@ def identify(index: Index, text: str) -> Identified:
             f"'{text}' names {len(named) + len(patients)} things: "
             + "; ".join(found.understood for found in (*named, *patients))
             + ".",
-            next_step="name one: a patient as 'collection_id/PatientID', or use filters of idc_cohort",
+            next_step="name one: a patient as 'collection_id/PatientID', or use idc_cohort's filters",
         )
     if found := [*named, *patients]:
         return found[0]
@@ -140,8 +140,7 @@ def _series_version(index: Index, uuid: str) -> Identified:
     if index.row(f"SELECT 1 FROM core.series WHERE {condition}"):
         return Identified("series", uuid, f"series {uuid}", condition)
     prior = index.row(
-        "SELECT min_idc_version, max_idc_version, collection_id "
-        f"FROM core.prior WHERE {condition}"
+        f"SELECT min_idc_version, max_idc_version, collection_id FROM core.prior WHERE {condition}"
     )
     if prior:
         return Identified(
@@ -163,9 +162,7 @@ def _uid(index: Index, uid: str) -> Identified:
         f"SELECT crdc_series_uuid FROM core.series WHERE SeriesInstanceUID = {literal(uid)}"
     )
     if row:
-        return Identified(
-            "series", row[0], f"series {uid}", f"SeriesInstanceUID = {literal(uid)}"
-        )
+        return Identified("series", row[0], f"series {uid}", f"SeriesInstanceUID = {literal(uid)}")
     condition = f"StudyInstanceUID = {literal(uid)}"
     if index.row(f"SELECT 1 FROM core.series WHERE {condition} LIMIT 1"):
         return Identified("study", uid, f"study {uid}", condition)
@@ -219,7 +216,11 @@ def _named(index: Index, name: str) -> list[Identified]:
     wanted = _bare(name)
     found: list[Identified] = []
     for kind, identifiers, titles in (
-        ("collection", collection_ids, "SELECT collection_name, collection_id FROM collections_index"),
+        (
+            "collection",
+            collection_ids,
+            "SELECT collection_name, collection_id FROM collections_index",
+        ),
         (
             "analysis_result",
             analysis_result_ids,
@@ -260,9 +261,7 @@ def _names_of(
 def _of_kind(kind: Kind, value: str, written: str) -> Identified:
     read = "" if written == value else f" (read from '{written}')"
     label = kind.replace("_", " ")
-    return Identified(
-        kind, value, f"{label} {value}{read}", f"{COLUMN[kind]} = {literal(value)}"
-    )
+    return Identified(kind, value, f"{label} {value}{read}", f"{COLUMN[kind]} = {literal(value)}")
 
 
 def _unknown(index: Index, text: str, name: str) -> NotFound:

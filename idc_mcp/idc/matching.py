@@ -157,9 +157,9 @@ def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> Not
     close = [found for found in suggestions(name, value) if found in known]
     close += [found for found in nearest(value, known, limit=4) if found not in close]
     words = _bare(value)
-    close += [
-        found for found in known if words and words in _bare(found) and found not in close
-    ][: max(0, 4 - len(close))]
+    close += [found for found in known if words and words in _bare(found) and found not in close][
+        : max(0, 4 - len(close))
+    ]
     return NotFound(
         f"{name} '{value}' matches no value of IDC {index.release.name}.",
         nearest=[f"{found} ({known[found]:,} series)" for found in close],
@@ -218,7 +218,9 @@ def _collection_text(index: Index, name: str, asked: list[str]) -> Condition:
                 next_step=f"use one of these, or call idc_schema(table='collections_index', "
                 f"column='{name}')",
             )
-    matching = {id_ for id_, text in texts if any(value in (text or "").lower() for value in wanted)}
+    matching = {
+        id_ for id_, text in texts if any(value in (text or "").lower() for value in wanted)
+    }
     condition = _any_of([contains(name, value) for value in wanted])
     return Condition(
         name,
@@ -256,17 +258,15 @@ def _numbers(name: str, bounds: NumberRange, expression: str) -> Condition:
 
 
 def _annotations(wanted: bool) -> Condition:
-    studies = (
-        f"(SELECT StudyInstanceUID FROM index WHERE Modality IN ({literals(ANNOTATIONS)}))"
-    )
+    studies = f"(SELECT StudyInstanceUID FROM index WHERE Modality IN ({literals(ANNOTATIONS)}))"
     return Condition(
         "has_annotations",
         f"StudyInstanceUID {'' if wanted else 'NOT '}IN {studies}",
-        f"studies that hold {'' if wanted else 'no '}annotations "
-        f"({', '.join(ANNOTATIONS)})",
+        f"studies that hold {'' if wanted else 'no '}annotations ({', '.join(ANNOTATIONS)})",
         wanted,
         notes=["has_annotations looks at the study, not at which series an object refers to"],
-        fast=f"study_key {'' if wanted else 'NOT '}IN (SELECT study_key FROM core.annotated_studies)",
+        fast=f"study_key {'' if wanted else 'NOT '}IN "
+        "(SELECT study_key FROM core.annotated_studies)",
     )
 
 

@@ -89,9 +89,7 @@ def series_of_manifest(cohorts: Cohorts, manifest: str, *, hosted: bool) -> List
     return Listed(listed.series, notes)
 
 
-def series_of_list(
-    cohorts: Cohorts, uuids: Sequence[str], instance_uids: Sequence[str]
-) -> Listed:
+def series_of_list(cohorts: Cohorts, uuids: Sequence[str], instance_uids: Sequence[str]) -> Listed:
     """The series of crdc_series_uuids and SeriesInstanceUIDs; unknown ones are counted.
 
     Raises

@@ -132,13 +132,10 @@ def _built_series(release: Release) -> Iterator[str]:
 
 
 def _published(release: Release) -> Iterator[Relation]:
-    yield Relation(
-        f'main."{MAIN_TABLE}"', f"SELECT * EXCLUDE ({', '.join(KEYS)}) FROM core.series"
-    )
+    yield Relation(f'main."{MAIN_TABLE}"', f"SELECT * EXCLUDE ({', '.join(KEYS)}) FROM core.series")
     for table in bundled_tables(release):
         if table != MAIN_TABLE:
             yield Relation(f"main.{table}", f"SELECT * FROM {_parquet(release, table)}")
-
 
     yield Relation(
         "core.annotated_studies", f"SELECT DISTINCT study_key FROM core.series WHERE {_ANNOTATES}"

@@ -19,6 +19,11 @@ from idc_mcp.tools.viewer import idc_viewer
 if TYPE_CHECKING:
     from idc_mcp.app import App
 
+__all__ = [
+    "all_tools", "idc_citations", "idc_cohort", "idc_describe", "idc_licenses", "idc_manifest",
+    "idc_schema", "idc_search", "idc_size", "idc_sql", "idc_viewer",
+]  # fmt: skip
+
 
 def all_tools(app: App) -> list[StrictTool]:
     """Every tool, in the order in which a person would use them."""

@@ -56,10 +56,13 @@ def idc_cohort(
         str, Field(description="a SELECT that yields SeriesInstanceUID or crdc_series_uuid")
     ] = "",
     identifiers: Annotated[
-        OneOrMany | None, Field(description="collections, patients, UIDs, DOIs, handles: their union")
+        OneOrMany | None,
+        Field(description="collections, patients, UIDs, DOIs, handles: their union"),
     ] = None,
     manifest: Annotated[str, Field(description="a manifest's path or text (portal, s5cmd)")] = "",
-    use: Annotated[Literal["any", "commercial"], Field(description="only licences for this")] = "any",
+    use: Annotated[
+        Literal["any", "commercial"], Field(description="only licences for this")
+    ] = "any",
     name: Annotated[str, Field(description="a label", max_length=80)] = "",
 ) -> CohortAnswer:
     """Define a cohort of series (by filters, SQL, identifiers or a manifest) and get a handle
@@ -105,11 +108,14 @@ def idc_cohort(
 
 
 def _next(handle: str, verdict: str) -> str:
-    part = f"idc_licenses('{handle}', use='commercial') gives the part; " if verdict == "in part" else ""
+    part = (
+        f"idc_licenses('{handle}', use='commercial') gives the part; "
+        if verdict == "in part"
+        else ""
+    )
     return f"{part}idc_size, idc_citations, idc_viewer, idc_manifest take '{handle}'"
 
 
 def _counted(counts: list[tuple[str, int]]) -> str:
     shown = ", ".join(f"{name} {count}" for name, count in counts[:_SHOWN_NAMES])
     return shown + (f", {len(counts) - _SHOWN_NAMES} more" if len(counts) > _SHOWN_NAMES else "")
-

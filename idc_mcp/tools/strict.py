@@ -58,10 +58,14 @@ class StrictArguments(ArgModelBase):
 class StrictTool(Tool):
     """A tool whose whole run is ours: check, call the core in a thread, render."""
 
-    async def run(self, arguments: dict[str, Any], context: Any, convert_result: bool = False) -> Any:
+    arguments: type[StrictArguments]
+
+    async def run(
+        self, arguments: dict[str, Any], context: Any, convert_result: bool = False
+    ) -> Any:
         """Check the arguments and answer; an error becomes a result that says the next step."""
         try:
-            checked = check_arguments(self.name, self.fn_metadata.arg_model, arguments)
+            checked = check_arguments(self.name, self.arguments, arguments)
             return await self.fn(checked)
         except IdcError as error:
             return error_result(error)
@@ -107,9 +111,13 @@ def make_tool(
         name=core.__name__,
         title=title,
         description=inspect.cleandoc(core.__doc__ or ""),
+        arguments=model,
         parameters=compact_schema(model.model_json_schema(by_alias=True)),
         fn_metadata=FuncMetadata(arg_model=model, output_schema=published_schema(answer_type)),
         is_async=True,
+        context_kwarg=None,
+        icons=None,
+        meta=None,
         annotations=ToolAnnotations(
             read_only_hint=not writes,
             destructive_hint=False,
@@ -151,15 +159,15 @@ def check_arguments(
         raise describe_errors(error, tool, model) from None
 
 
-def describe_errors(
-    error: ValidationError, tool: str, model: type[StrictArguments]
-) -> BadArgument:
+def describe_errors(error: ValidationError, tool: str, model: type[StrictArguments]) -> BadArgument:
     """pydantic's findings in a person's words."""
     names = list(model.model_fields)
     problems: list[str] = []
     nearest: list[str] = []
     for problem in error.errors(include_url=False):
-        where = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
+        where = ".".join(
+            str(part) for part in problem["loc"] if not str(part).startswith("function-")
+        )
         given = _given(problem["input"])
         match problem["type"]:
             case "extra_forbidden":

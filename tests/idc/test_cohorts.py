@@ -54,7 +54,7 @@ def test_every_collection_counts_as_pandas_does(app, catalogue):
 def test_same_definition_same_handle_in_another_place(make_app, tmp_path):
     one, other = make_app(tmp_path / "a"), make_app(tmp_path / "b")
     first = _cohort(one, filters=GE_CHEST)
-    again = _cohort(other, filters={k: v for k, v in reversed(GE_CHEST.items())})
+    again = _cohort(other, filters=dict(reversed(GE_CHEST.items())))
     assert first.handle == again.handle
     sql = "SELECT SeriesInstanceUID FROM index WHERE collection_id = '4d_lung'"
     assert _cohort(one, sql=sql).handle == _cohort(other, sql=sql).handle
@@ -86,7 +86,9 @@ def test_list_manifest_and_sql_of_the_same_series_agree(app):
     portal = _cohort(app, manifest="\n".join(f"cp s3://idc-open-data/{u}/* ." for u in uuids))
     bare = _cohort(app, manifest="\n".join(f"s3://idc-open-data/{u}/*" for u in reversed(uuids)))
     quoted = ", ".join(f"'{u}'" for u in uuids)
-    sql = _cohort(app, sql=f"SELECT crdc_series_uuid FROM index WHERE crdc_series_uuid IN ({quoted})")
+    sql = _cohort(
+        app, sql=f"SELECT crdc_series_uuid FROM index WHERE crdc_series_uuid IN ({quoted})"
+    )
     assert listed.series == 300
     assert listed.handle == portal.handle == bare.handle == sql.handle
 
@@ -102,16 +104,16 @@ def test_manifest_file_of_several_hundred_thousand_lines(make_app, tmp_path):
 def test_manifest_says_what_it_left_out(app):
     uuid = app.index.value("SELECT crdc_series_uuid FROM core.series LIMIT 1")
     unknown = "00000000-0000-4000-8000-000000000000"
-    card = _cohort(
-        app, manifest=f"cp s3://a/{uuid}/* .\ncp s3://a/{unknown}/* .\nnot a line\n"
-    )
+    card = _cohort(app, manifest=f"cp s3://a/{uuid}/* .\ncp s3://a/{unknown}/* .\nnot a line\n")
     assert card.series == 1
     assert any(unknown in warning for warning in card.warnings)
     assert any("1 lines were not understood (the first: line 3" in w for w in card.warnings)
 
 
 def test_prior_versions_by_uuid(app):
-    uuid, megabytes = app.index.row("SELECT crdc_series_uuid, series_size_MB FROM core.prior LIMIT 1")
+    uuid, megabytes = app.index.row(
+        "SELECT crdc_series_uuid, series_size_MB FROM core.prior LIMIT 1"
+    )
     card = _cohort(app, identifiers=[uuid])
     assert (card.series, card.bytes) == (1, round(megabytes * 1e6))
     assert any("prior versions" in warning for warning in card.warnings)
@@ -244,7 +246,9 @@ def _damage(home, app, handle, other, how):
             path.write_bytes(content[: len(content) // 2])
         case "flip":
             middle = len(content) // 3
-            path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+            path.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+            )
         case "other":
             path.write_bytes(path_of(other).read_bytes())
 
@@ -264,13 +268,14 @@ def test_a_cohort_of_another_release_is_not_read_as_one_of_this(make_app):
 
 
 def _write(home, cache):
-    from tests.conftest import settings_at
-
     from idc_mcp.app import App
+    from tests.conftest import settings_at
 
     app = App.create(settings_at(home, cache))
     for _ in range(3):
-        handle = _cohort(app, sql="SELECT SeriesInstanceUID FROM index WHERE Modality = 'NM'").handle
+        handle = _cohort(
+            app, sql="SELECT SeriesInstanceUID FROM index WHERE Modality = 'NM'"
+        ).handle
         assert app.cohorts.resolve(handle)
     app.close()
 

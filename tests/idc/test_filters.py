@@ -95,7 +95,9 @@ def test_collection_texts(index, release):
     )
     got = {
         row[0]
-        for row in index.rows(f"SELECT DISTINCT collection_id FROM main.index WHERE {condition.sql}")
+        for row in index.rows(
+            f"SELECT DISTINCT collection_id FROM main.index WHERE {condition.sql}"
+        )
     }
     assert got <= expected
     assert str(len(expected)) in condition.matched
@@ -158,7 +160,9 @@ def test_what_is_not_understood_is_rejected(filters):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(Filters.model_fields)), st.text(max_size=12), max_size=3))
+@given(
+    st.dictionaries(st.sampled_from(sorted(Filters.model_fields)), st.text(max_size=12), max_size=3)
+)
 def test_any_filter_is_a_condition_or_an_error_in_words(index, filters):
     try:
         conditions = match(index, Filters.model_validate(filters))

@@ -16,7 +16,11 @@ from idc_mcp.idc.identifiers import identify
         ("LIDC-IDRI", "collection", "lidc_idri"),
         ("PROSTATEx", "collection", "prostatex"),
         (" '4D-Lung' ", "collection", "4d_lung"),
-        ("TotalSegmentator-CT-Segmentations", "analysis_result", "totalsegmentator_ct_segmentations"),
+        (
+            "TotalSegmentator-CT-Segmentations",
+            "analysis_result",
+            "totalsegmentator_ct_segmentations",
+        ),
         ("https://doi.org/10.7937/TCIA.HMQ8-J677", "doi", "10.7937/tcia.hmq8-j677"),
         ("doi:10.7937/tcia.hmq8-j677", "doi", "10.7937/tcia.hmq8-j677"),
         ("100002", "patient", "nlst/100002"),
@@ -46,7 +50,13 @@ def test_series_by_every_name(index):
         "SELECT crdc_series_uuid, SeriesInstanceUID, StudyInstanceUID, aws_bucket "
         "FROM core.series WHERE collection_id = '4d_lung' LIMIT 1"
     )
-    for written in (uuid, uuid.upper(), uid, f"s3://{bucket}/{uuid}/*", f"gs://{bucket}/{uuid}/a.dcm"):
+    for written in (
+        uuid,
+        uuid.upper(),
+        uid,
+        f"s3://{bucket}/{uuid}/*",
+        f"gs://{bucket}/{uuid}/a.dcm",
+    ):
         assert identify(index, written).value == uuid
     assert identify(index, study).kind == "study"
 

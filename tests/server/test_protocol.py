@@ -103,7 +103,9 @@ async def test_what_a_model_reads_first_is_short(settings):
         ("idc_sql", {"sql": "SELECT 1", "save_as": "/etc/x.csv"}, ["outside"]),
     ],
 )  # fmt: skip
-async def test_errors_name_the_argument_the_nearest_and_the_next_call(settings, tool, arguments, said):
+async def test_errors_name_the_argument_the_nearest_and_the_next_call(
+    settings, tool, arguments, said
+):
     async with connected(settings) as client:
         result = await client.call_tool(tool, arguments)
         assert result.is_error
@@ -149,7 +151,11 @@ async def test_resources(settings, mode):
         kept = json.loads(await read(f"idc://cohort/{handle}"))
         assert kept["definition"] == "SELECT * FROM index WHERE Modality IN ('NM')"
         assert kept["name"] == "nm"
-        for uri in ("idc://schema/nothing", "idc://collection/nothing", "idc://cohort/c_ffffffffffff"):
+        for uri in (
+            "idc://schema/nothing",
+            "idc://collection/nothing",
+            "idc://cohort/c_ffffffffffff",
+        ):
             with pytest.raises(Exception, match=r"nothing|c_ffffffffffff"):
                 await read(uri)
 
@@ -173,7 +179,13 @@ async def test_prompts_name_tools_and_arguments_that_exist(settings, mode):
         ("idc://collection/{collection_id}", "collection_id", "tcga-lu", {}, "tcga_luad"),
         ("idc://schema/{table}", "table", "seg", {}, "seg_index"),
         ("idc://schema/{table}/{column}", "column", "modal", {"table": "index"}, "Modality"),
-        ("idc://schema/{table}/{column}", "column", "Slice", {"table": "ct_index"}, "SliceThickness"),
+        (
+            "idc://schema/{table}/{column}",
+            "column",
+            "Slice",
+            {"table": "ct_index"},
+            "SliceThickness",
+        ),
     ],
 )
 async def test_completions(settings, template, argument, typed, given, first):

@@ -125,7 +125,9 @@ def test_other_machines_are_served_only_by_name(tmp_path, cache_dir):
 
 @pytest.mark.slow
 def test_while_a_statement_runs_away_others_are_answered(tmp_path, cache_dir):
-    runaway = "SELECT count(*) FROM index a, index b WHERE a.SeriesDescription < b.SeriesDescription"
+    runaway = (
+        "SELECT count(*) FROM index a, index b WHERE a.SeriesDescription < b.SeriesDescription"
+    )
     with http_server(tmp_path, cache_dir, IDC_MCP_SQL_TIMEOUT_S="8") as port:
 
         async def scenario():

@@ -20,6 +20,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable .
+	@# Where Python is told to write no bytecode, every start would compile every module.
+	$(BIN)/python -m compileall -q idc_mcp
 	@touch $@
 
 $(TEST_READY): $(READY)

@@ -47,6 +47,16 @@ server.run("stdio")
 """
 
 
+def _environment() -> dict[str, str]:
+    # A server as a person has it: its bytecode kept, and no settings of this shell.
+    dropped = "PYTHONDONTWRITEBYTECODE"
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != dropped and not name.startswith("IDC_MCP_")
+    }
+
+
 class StdioServer:
     """A server of a command, spoken to in single lines of JSON."""
 
@@ -57,7 +67,7 @@ class StdioServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | environ,
+            env=_environment() | environ,
         )
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -91,27 +91,37 @@ def render(answer: Answer, budget: int | None) -> Rendered:
     What cannot be cut is never dropped: an answer may then exceed its budget. Without a
     budget nothing is cut: a person scrolls, a model pays.
     """
-    if budget is None:
-        return _forms(answer)
-    ceiling = min(budget, answer.budget or budget)
     rendered = _forms(answer)
+    if budget is None:
+        return rendered
+    ceiling = min(budget, answer.budget or budget)
     for name in answer.elastic:
-        value = getattr(answer, name)
         while rendered.chars > ceiling:
-            share = max(0.5, min(0.95, ceiling / rendered.chars))
-            if isinstance(value, Table) and len(value.rows) > answer.floors.get(name, 1):
-                keep = min(len(value.rows) - 1, int(len(value.rows) * share))
-                cut: Table | str = value.cut_to(max(answer.floors.get(name, 1), keep))
-            elif isinstance(value, str) and len(value) > answer.floors.get(name, 200) + 40:
-                keep = max(answer.floors.get(name, 200), int(len(value) * share) - 40)
-                cut = f"{value[:keep].rstrip()}… {answer.whole()}".rstrip()
-                if len(cut) >= len(value):
-                    break
-            else:
+            cut = _shorter(answer, name, rendered.chars - ceiling)
+            if cut is None:
                 break
             answer = answer.cut(**{name: cut})
-            rendered, value = _forms(answer), cut
+            rendered = _forms(answer)
     return rendered
+
+
+def _shorter(answer: Answer, name: str, excess: int) -> Table | str | None:
+    """A field without about `excess` characters of both forms; None where its floor is met."""
+    value = getattr(answer, name)
+    floor = answer.floors.get(name, 1 if isinstance(value, Table) else 200)
+    if isinstance(value, Table) and len(value.rows) > floor:
+        kept = len(value.rows)
+        # A row stands twice: as CSV and as an array, which are about as long.
+        while kept > floor and (excess > 0 or kept == len(value.rows)):
+            kept -= 1
+            excess -= 2 * len(compact_json(value.rows[kept])) - 2
+        return value.cut_to(kept)
+    if isinstance(value, str) and len(value) > floor + 40:
+        ending = f"… {answer.whole()}".rstrip()
+        kept = max(floor, len(value) - (excess + 1) // 2 - len(ending))
+        shortened = value[:kept].rstrip() + ending
+        return shortened if len(shortened) < len(value) else None
+    return None
 
 
 def compact_json(value: Any) -> str:
@@ -140,21 +150,34 @@ def bytes_text(count: int) -> str:
 
 
 def _forms(answer: Answer) -> Rendered:
-    structured = _without_empty(answer.model_dump(mode="json"))
+    required = {
+        name for name, field in type(answer).model_fields.items() if field.is_required()
+    }
+    content = answer.model_dump(mode="json")
+    structured = {
+        name: value
+        for name, dumped in content.items()
+        if not _empty(value := _without_empty(dumped))
+        or (name in required and value is not None)
+    }
     return Rendered(text=_text(structured), structured=structured)
 
 
-def _without_empty(content: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in content.items():
-        cleaned = _without_empty(value) if isinstance(value, dict) else value
-        if isinstance(cleaned, dict) and "columns" in cleaned and "rows" not in cleaned:
-            cleaned["rows"] = []
-        empty = cleaned is None or (isinstance(cleaned, str | list | dict) and not cleaned)
-        if empty or (key == "more" and cleaned == 0):
-            continue
-        kept[key] = cleaned
-    return kept
+def _without_empty(content: Any) -> Any:
+    """A value, and where it is an object what it says something about."""
+    if not isinstance(content, dict):
+        return content
+    kept = {key: _without_empty(value) for key, value in content.items()}
+    if "columns" in kept:
+        # A table keeps its columns and rows, however many.
+        return {
+            key: value for key, value in kept.items() if key in ("columns", "rows") or value
+        }
+    return {key: value for key, value in kept.items() if not _empty(value)}
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def _text(structured: dict[str, Any]) -> str:

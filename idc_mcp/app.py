@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from idc_mcp.errors import IdcError
 from idc_mcp.idc.cards import Cards
 from idc_mcp.idc.cohorts import Cohorts
 from idc_mcp.idc.search import SearchIndex
@@ -30,6 +29,7 @@ class App:
     cohorts: Cohorts
     cards: Cards
     search: SearchIndex
+    _warmed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def create(cls, settings: Settings) -> App:
@@ -54,14 +54,20 @@ class App:
         )
 
     def start(self) -> None:
-        """Begin to open the catalogue, and then to prepare the search, in the background."""
-        self.index.start()
-        threading.Thread(target=self._prepare, name="idc-prepare", daemon=True).start()
+        """Begin to open the catalogue in the background."""
+        self.index.start_soon()
+
+    def warm(self) -> None:
+        """Prepare, in the background, for the questions that follow a first one."""
+        if not self._warmed.is_set():
+            self._warmed.set()
+            threading.Thread(target=self._prepare, name="idc-prepare").start()
 
     def _prepare(self) -> None:
-        # A first search would wait half a second for its documents. Before the database is
-        # built the processors have more urgent work.
-        with contextlib.suppress(IdcError):
+        self.pool.warm()
+        # A first search would wait half a second for its documents. While the database is
+        # being built the processors have more urgent work.
+        with contextlib.suppress(Exception):  # a server that is closing meanwhile
             if self.index.opened().database:
                 self.search.documents()
 

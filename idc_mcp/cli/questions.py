@@ -64,7 +64,7 @@ def _filters(texts: list[str]) -> dict[str, Any] | None:
         if not sign or not name or not value:
             raise BadArgument(
                 f"--filter {text!r} has no NAME=VALUE.",
-                next_step="for example --filter Modality=CT --filter StudyDate=2000-01-01..2010-01-01",
+                next_step="for example -f Modality=CT -f StudyDate=2000-01-01..2010-01-01",
             )
         name = name.strip()
         if name == "has_annotations":

@@ -14,9 +14,9 @@ from idc_mcp.idc.definitions import Definition
 from idc_mcp.idc.facts import null_share
 from idc_mcp.idc.licenses import NOT_STATED, LicenseSummary, judge
 from idc_mcp.idc.matching import Condition
-from idc_mcp.idc.sql import identifier
+from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.index.layout import ANNOTATIONS
-from idc_mcp.index.store import Index
+from idc_mcp.index.store import Index, Row
 
 _CARDS = 512
 _OFTEN_NULL = 0.005
@@ -57,16 +57,9 @@ class Cards:
         NotFound
             No series is in it; which condition removed them is said.
         """
-        groups = self.index.rows(
-            "SELECT collection_id, Modality, license_short_name, count(*), "
-            "CAST(coalesce(sum(instanceCount), 0) AS BIGINT), "
-            f"CAST(coalesce(sum(series_bytes), 0) AS BIGINT) FROM {cohort.source} GROUP BY ALL"
-        )
+        groups, patients, studies = self._counts(cohort)
         if not groups:
             raise self._empty(cohort)
-        patients, studies = self.index.rows(
-            f"SELECT count(DISTINCT patient_key), count(DISTINCT study_key) FROM {cohort.source}"
-        )[0]
         collections: Counter[str] = Counter()
         modalities: Counter[str] = Counter()
         licences: dict[str, list[int]] = {}
@@ -103,6 +96,34 @@ class Cards:
                 *_warnings(cohort, collections, modalities, {(g[0], g[1]) for g in groups}),
             ],
         )
+
+    def _counts(self, cohort: Cohort) -> tuple[list[Row], int, int]:
+        """(collection, modality, licence, series, instances, bytes) rows; patients; studies."""
+        collection = cohort.spec.whole_collection if cohort.spec else ""
+        if collection:
+            # What the release holds of a collection is known since the database was built.
+            inside = f"collection_id = {literal(collection)}"
+            groups = self.index.rows(
+                "SELECT collection_id, Modality, license_short_name, "
+                "CAST(sum(series) AS BIGINT), CAST(sum(instances) AS BIGINT), "
+                f"CAST(sum(bytes) AS BIGINT) FROM facts.groups WHERE {inside} GROUP BY ALL"
+            )
+            keys = f"SELECT patients, studies FROM facts.collections WHERE {inside}"
+        else:
+            groups = self.index.rows(
+                "SELECT collection_id, Modality, license_short_name, count(*), "
+                "CAST(coalesce(sum(instanceCount), 0) AS BIGINT), "
+                "CAST(coalesce(sum(series_bytes), 0) AS BIGINT) "
+                f"FROM {cohort.source} GROUP BY ALL"
+            )
+            keys = (
+                "SELECT count(DISTINCT patient_key), count(DISTINCT study_key) "
+                f"FROM {cohort.source}"
+            )
+        if not groups:
+            return [], 0, 0
+        patients, studies = self.index.rows(keys)[0]
+        return groups, patients, studies
 
     def _nulls(self, spec: Definition, series: int) -> Iterator[str]:
         """What a filter left out only because its column is empty there."""

@@ -92,6 +92,20 @@ class Definition:
             or any(definition.has_prior for definition in self.within)
         )
 
+    @property
+    def whole_collection(self) -> str:
+        """The collection_id, where the cohort is one whole collection; else ''."""
+        if self.within or self.series or self.use != "any":
+            return ""
+        named = [value for kind, value in self.identifiers if kind == "collection"]
+        if len(named) == len(self.identifiers) == 1 and not self.conditions:
+            return named[0]
+        if len(self.conditions) == 1 and not self.identifiers:
+            (condition,) = self.conditions
+            if condition.name == "collection_id" and len(condition.canonical) == 1:
+                return str(condition.canonical[0])
+        return ""
+
     # -- as SQL ------------------------------------------------------------------------------
 
     def select(self, table: str) -> str:

@@ -79,7 +79,9 @@ def identify(index: Index, text: str) -> Identified:
         return patient
     named = _named(index, name)
     # Looking for a patient reads a column of a million rows: skipped where it cannot find one.
-    patients = [] if named and _bare(name) not in _shared_names(index) else _patients(index, name)
+    patients = []
+    if not named or name.lower() in _shared_names(index):
+        patients = _patients(index, name)
     # A name spelled exactly is meant before one that is read forgivingly.
     exact = [found for found in (*named, *patients) if found.value.split("/")[-1] == name]
     if len(exact) == 1:
@@ -89,7 +91,7 @@ def identify(index: Index, text: str) -> Identified:
             f"'{text}' names {len(named) + len(patients)} things: "
             + "; ".join(found.understood for found in (*named, *patients))
             + ".",
-            next_step="name one: a patient as 'collection_id/PatientID', or use idc_cohort's filters",
+            next_step="name a patient as 'collection_id/PatientID', or use idc_cohort's filters",
         )
     if found := [*named, *patients]:
         return found[0]
@@ -242,7 +244,7 @@ def _shared_names(index: Index) -> set[str]:
             "SELECT DISTINCT PatientID FROM core.series "
             f"WHERE lower(PatientID) IN ({literals(names)})"
         )
-        return {_bare(row[0]) for row in index.rows(query)}
+        return {row[0].lower() for row in index.rows(query)}
 
     return index.once("shared_names", shared)
 

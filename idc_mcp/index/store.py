@@ -5,10 +5,11 @@ Callers' own SQL does not come here; it goes to `index.pool`, into processes of 
 
 from __future__ import annotations
 
-import os
+import contextlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,12 @@ T = TypeVar("T")
 
 MEMORY_MB = 512
 """DuckDB's limit in the server's own process: its queries are ours, and small."""
+
+_REST_MEMORY_MB = 32
+"""What the engine may keep in memory while nobody asks."""
+
+_FIRST_ANSWER_S = 0.2
+"""How long opening waits for the first answer to be out."""
 
 _DAMAGE = ("IOException", "FatalException", "InternalException", "SerializationException")
 """Errors that reading a sound database with our own statements cannot give."""
@@ -50,7 +57,11 @@ class Index:
         self._started = False
         self._builder: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self._ending = threading.Event()
+        self._resting = False
+        self._asked = 0.0
         self._local = threading.local()
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._facts: dict[Hashable, Any] = {}
 
     # -- life ------------------------------------------------------------------------------
@@ -61,19 +72,30 @@ class Index:
             if self._started:
                 return
             self._started = True
-        threading.Thread(target=self._open, name="idc-index-open", daemon=True).start()
+        # No daemon: a thread that Python kills inside DuckDB takes the whole process down.
+        threading.Thread(target=self._open, name="idc-index-open").start()
+
+    def start_soon(self) -> None:
+        """Begin opening after a moment, so that a client's first message is answered first."""
+        # Importing DuckDB holds the interpreter for most of a tenth of a second.
+        timer = threading.Timer(_FIRST_ANSWER_S, self.start)
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
-        """Close the connection and end a build that this process started."""
+        """Interrupt what runs and close; a build goes on by itself, for the next start."""
         with self._guard:
             self._closed = True
-            builder, self._builder = self._builder, None
+            self._ending.set()
+            self._builder = None
             connection, self._connection = self._connection, None
-        if builder is not None and builder.poll() is None:
-            builder.kill()
-            builder.wait()
+            cursors, self._cursors = self._cursors, []
+        for cursor in cursors:
+            cursor.interrupt()
         if connection is not None:
-            connection.close()
+            # Where a thread is in the middle of a call it closes when that call has ended.
+            with contextlib.suppress(Exception):
+                connection.close()
 
     @property
     def building(self) -> bool:
@@ -84,6 +106,7 @@ class Index:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a statement of ours."""
+        self._rest_later()
         try:
             return self._cursor().execute(sql, parameters or None).fetchall()
         except Exception as error:
@@ -125,6 +148,29 @@ class Index:
         self._opened.wait()
         return self
 
+    # -- rest ------------------------------------------------------------------------------
+
+    def _rest_later(self) -> None:
+        """See to it that what questions cached in memory is given back when they stop."""
+        self._asked = time.monotonic()
+        with self._guard:
+            if self._resting or self._closed:
+                return
+            self._resting = True
+        threading.Thread(target=self._rest, name="idc-index-rest").start()
+
+    def _rest(self) -> None:
+        idle = self.settings.sql_idle_s
+        while (left := self._asked + idle - time.monotonic()) > 0:
+            if self._ending.wait(left):
+                return
+        with self._guard:
+            self._resting = False
+        with contextlib.suppress(Exception):  # a connection that is closing meanwhile
+            cursor = self._cursor()
+            for limit in (_REST_MEMORY_MB, MEMORY_MB):
+                cursor.execute(f"SET memory_limit = '{limit}MiB'")
+
     # -- opening ---------------------------------------------------------------------------
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -137,8 +183,10 @@ class Index:
             )
         # A cursor is a connection to the same database; one a thread, made again after a swap.
         if getattr(self._local, "connection", None) is not connection:
-            self._local.connection = connection
-            self._local.cursor = connection.cursor()
+            with self._guard:  # DuckDB 2 refuses two calls on one connection at once
+                self._local.cursor = connection.cursor()
+                self._local.connection = connection
+                self._cursors.append(self._local.cursor)
         return self._local.cursor  # type: ignore[no-any-return]
 
     def _open(self) -> None:
@@ -178,6 +226,7 @@ class Index:
                 return
             # The old connection is not closed here: other threads may be reading from it.
             self._connection, self.database = connection, path
+            self._cursors = []
 
     def _build(self) -> None:
         with self._guard:
@@ -189,7 +238,7 @@ class Index:
                     [sys.executable, "-m", "idc_mcp.index.build", str(self.settings.cache_dir)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+                    start_new_session=True,
                 )
             except OSError as error:
                 # Without a place to keep it the Parquet goes on answering, slower.

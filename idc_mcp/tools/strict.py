@@ -23,7 +23,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
-from idc_mcp.answers import Answer, Rendered, compact_json, render
+from idc_mcp.answers import Answer, Rendered, Table, compact_json, render
 from idc_mcp.errors import BadArgument, IdcError
 from idc_mcp.idc.nearest import nearest as near_names
 
@@ -47,6 +47,13 @@ def cancellation() -> threading.Event | None:
 
 OneOrMany = Annotated[list[str], BeforeValidator(_one_or_many)]
 """A list; a bare string is accepted as one value."""
+
+
+_JSON_TYPES: dict[Any, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", Table: "object",
+    list[str]: "array",
+}  # fmt: skip
+"""What the fields that are always there are in JSON; one that may be null is not of them."""
 
 
 class StrictArguments(ArgModelBase):
@@ -102,8 +109,7 @@ def make_tool(
             raise
         finally:
             _CANCELLATION.reset(token)
-        # Who asks one thing will ask more: the process for SQL starts while the answer is read.
-        app.pool.warm()
+        app.warm()
         return success_result(render(answer, app.settings.answer_chars))
 
     return StrictTool(
@@ -243,15 +249,18 @@ def published_schema(answer_type: type[Answer]) -> dict[str, Any]:
     """An answer's outputSchema: the fields that are always there, one level deep.
 
     Others come only where there is something to say, so the schema promises nothing of them.
+    Read off the fields: pydantic's own schemas would cost a start three times as much.
     """
-    full = compact_schema(answer_type.model_json_schema())
-    always = full.get("required", [])
-    properties = {
-        name: {"type": "object" if "$ref" in content else content["type"]}
-        for name, content in full["properties"].items()
-        if name in always
+    always = {
+        name: field.annotation
+        for name, field in answer_type.model_fields.items()
+        if field.is_required() and field.annotation in _JSON_TYPES
     }
-    return {"type": "object", "properties": properties, "required": always}
+    return {
+        "type": "object",
+        "properties": {name: {"type": _JSON_TYPES[kind]} for name, kind in always.items()},
+        "required": list(always),
+    }
 
 
 def success_result(rendered: Rendered) -> CallToolResult:

@@ -60,9 +60,7 @@ async def sql(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
                 times["raw"].append((ended - middle) * 1e3)
         mine, bare = statistics.median(times["ours"]), statistics.median(times["raw"])
         numbers.append(
-            Number(
-                f"idc_sql: {what}", mine, "ms", bare, "≤ 1.2 × + 5 ms", mine <= 1.2 * bare + 5
-            )
+            Number(f"idc_sql: {what}", mine, "ms", bare, "≤ 1.2 × + 5 ms", mine <= 1.2 * bare + 5)
         )
     return numbers
 
@@ -170,7 +168,5 @@ async def cohorts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
         started = time.perf_counter()
         await tools["idc_cohort"].run({"filters": filters}, None)
         again.append((time.perf_counter() - started) * 1e3)
-    numbers.append(
-        Number("cohort asked before", statistics.median(again[len(FILTERS) :]), "ms")
-    )
+    numbers.append(Number("cohort asked before", statistics.median(again[len(FILTERS) :]), "ms"))
     return numbers

@@ -150,15 +150,12 @@ def bytes_text(count: int) -> str:
 
 
 def _forms(answer: Answer) -> Rendered:
-    required = {
-        name for name, field in type(answer).model_fields.items() if field.is_required()
-    }
+    required = {name for name, field in type(answer).model_fields.items() if field.is_required()}
     content = answer.model_dump(mode="json")
     structured = {
         name: value
         for name, dumped in content.items()
-        if not _empty(value := _without_empty(dumped))
-        or (name in required and value is not None)
+        if not _empty(value := _without_empty(dumped)) or (name in required and value is not None)
     }
     return Rendered(text=_text(structured), structured=structured)
 
@@ -170,9 +167,7 @@ def _without_empty(content: Any) -> Any:
     kept = {key: _without_empty(value) for key, value in content.items()}
     if "columns" in kept:
         # A table keeps its columns and rows, however many.
-        return {
-            key: value for key, value in kept.items() if key in ("columns", "rows") or value
-        }
+        return {key: value for key, value in kept.items() if key in ("columns", "rows") or value}
     return {key: value for key, value in kept.items() if not _empty(value)}
 
 

@@ -12,7 +12,8 @@ def test_environment_sets_each_kind():
     settings = Settings.from_env(
         {
             "IDC_MCP_CACHE_DIR": "~/cache", "IDC_MCP_OFFLINE": "yes",
-            "IDC_MCP_SQL_TIMEOUT_S": "1.5", "IDC_MCP_SQL_WORKERS": "2", "IDC_MCP_DOI_URL": "http://127.0.0.1:1", "HOME": "/x",
+            "IDC_MCP_SQL_TIMEOUT_S": "1.5", "IDC_MCP_SQL_WORKERS": "2",
+            "IDC_MCP_DOI_URL": "http://127.0.0.1:1", "HOME": "/x",
         }
     )  # fmt: skip
     assert settings.cache_dir == Path("~/cache").expanduser()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from idc_mcp.errors import NotFound
@@ -92,7 +93,7 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
         if value.lower() == NULL:
             with_null = True
             continue
-        found = [candidate for candidate in known if _fits(name, value, candidate)]
+        found = _fitting(name, value, known)
         if not found:
             raise _no_value(index, name, value, known)
         chosen |= {candidate: known[candidate] for candidate in found}
@@ -115,19 +116,24 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
     )
 
 
-def _fits(name: str, asked: str, candidate: str) -> bool:
-    """Whether a value of the release is what was asked; comma-joined ones by their parts."""
-    pattern = _pattern(asked)
-    if pattern(candidate):
-        return True
-    if name == "collection_id":
-        return _bare(asked) == _bare(candidate)
-    if name not in SEVERAL_VALUED:
-        return False
-    return any(pattern(part.strip()) for part in candidate.split(","))
+def _fitting(name: str, asked: str, known: dict[str, int]) -> list[str]:
+    """The values of the release that are what was asked; comma-joined ones by their parts."""
+    if name == "collection_id" and "*" not in asked:
+        bare = _bare(asked)
+        return [candidate for candidate in known if _bare(candidate) == bare]
+    fits = _pattern(asked)
+    several = name in SEVERAL_VALUED
+    return [
+        candidate
+        for candidate in known
+        if fits(candidate) or (several and any(fits(part.strip()) for part in candidate.split(",")))
+    ]
 
 
 def _pattern(asked: str) -> Callable[[str], bool]:
+    if "*" not in asked:
+        wanted = asked.casefold()
+        return lambda candidate: candidate.casefold() == wanted
     expression = ".*".join(re.escape(part) for part in asked.casefold().split("*"))
     compiled = re.compile(expression, re.DOTALL)
     return lambda candidate: compiled.fullmatch(candidate.casefold()) is not None
@@ -304,5 +310,6 @@ def _counted(chosen: dict[str, int]) -> str:
     return shown + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
 
 
+@lru_cache(maxsize=8192)
 def _bare(text: str) -> str:
     return re.sub(r"[^0-9a-z]", "", text.lower())

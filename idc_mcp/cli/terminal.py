@@ -22,7 +22,7 @@ def show(structured: dict[str, Any]) -> str:
     lines: list[str] = []
     for key, value in structured.items():
         if _is_table(value):
-            lines += ["", *_table(key, value, width)]
+            lines += [*([""] if lines and lines[-1] else []), *_table(key, value, width), ""]
         elif isinstance(value, list):
             lines.append(f"{key}")
             lines += [
@@ -31,7 +31,7 @@ def show(structured: dict[str, Any]) -> str:
             ]
         else:
             lines += _scalar(key, value, label, width)
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def heading(text: str) -> str:

@@ -9,9 +9,9 @@ import contextlib
 import threading
 from dataclasses import dataclass, field
 
-from idc_mcp.idc.cards import Cards
-from idc_mcp.idc.cohorts import Cohorts
-from idc_mcp.idc.search import SearchIndex
+from idc_mcp.idc.cohorts.cards import Cards
+from idc_mcp.idc.cohorts.resolve import Cohorts
+from idc_mcp.idc.search.search import SearchIndex
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.release import Release, installed_release
 from idc_mcp.index.store import Index

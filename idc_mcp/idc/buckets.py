@@ -13,7 +13,7 @@ from idc_mcp.errors import Unavailable, quoted
 from idc_mcp.idc.sql import literal
 
 if TYPE_CHECKING:
-    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
 
 Source = Literal["aws", "gcs"]
@@ -31,13 +31,6 @@ GCS_BUCKETS = {
 }
 """A bucket on AWS and its twin on Google (IDC documentation, "Organization of data")."""
 
-_PRIOR_TWINS = (
-    "(SELECT crdc_series_uuid AS prior_uuid, arg_max(gcs_bucket, max_idc_version) AS gcs_bucket "
-    "FROM main.prior_versions_index GROUP BY crdc_series_uuid)"
-)
-"""The Google bucket of each prior version. It has several rows where it was moved between
-buckets in its life: the one of its last release is where it lies now."""
-
 
 def addressed(index: Index, cohort: Cohort, source: Source) -> str:
     """A relation to put behind FROM: the cohort's rows and `url`, the address of all files.
@@ -54,7 +47,10 @@ def addressed(index: Index, cohort: Cohort, source: Source) -> str:
     joined = cohort.source
     if cohort.prior:
         bucket = f"coalesce(gcs_bucket, {bucket})"
-        joined += f" LEFT JOIN {_PRIOR_TWINS} ON crdc_series_uuid = prior_uuid"
+        joined += (
+            " LEFT JOIN (SELECT crdc_series_uuid AS prior_uuid, gcs_bucket FROM core.prior) "
+            "ON crdc_series_uuid = prior_uuid"
+        )
     unknown = index.rows(f"SELECT DISTINCT aws_bucket FROM {joined} WHERE {bucket} IS NULL")
     if unknown:
         raise Unavailable(

@@ -18,7 +18,7 @@ from idc_mcp.index.layout import VALUE_COLUMNS
 from idc_mcp.index.release import MAIN_TABLE
 
 if TYPE_CHECKING:
-    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
 
 GROUP_COLUMNS = VALUE_COLUMNS[MAIN_TABLE]

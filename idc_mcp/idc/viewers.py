@@ -17,7 +17,7 @@ from idc_mcp.errors import BadArgument
 from idc_mcp.idc.sql import literals
 
 if TYPE_CHECKING:
-    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
 
 Viewer = Literal["auto", "ohif", "slim"]

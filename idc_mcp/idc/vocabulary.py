@@ -1,7 +1,7 @@
 """Words of the field: what people say, and what the catalogue calls it. Facts only.
 
 Everything is written folded (lower case, spaces for other characters); the readers of these
-tables are `search_query` (what a query means) and `schema` (what a column used to be called).
+tables are `search.query` (what a query means) and `schema` (what a column used to be called).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
-from idc_mcp.idc import citations
-from idc_mcp.idc.citations import CATALOGUE, Citations, Format
+from idc_mcp.idc.citations import citations
+from idc_mcp.idc.citations.citations import CATALOGUE, Citations, Format
 from idc_mcp.outputs import output_path, write_output
 
 _SHOWN_WITH_FILE = 3

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table, bytes_text
-from idc_mcp.idc.filters import Filters
-from idc_mcp.idc.making import make_cohort
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.making import make_cohort
 from idc_mcp.tools.strict import OneOrMany
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
-from idc_mcp.idc.describe import describe
+from idc_mcp.idc.describe.describe import describe
 
 if TYPE_CHECKING:
     from idc_mcp.app import App

@@ -9,7 +9,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc import licenses
-from idc_mcp.idc.licenses import TERMS
+from idc_mcp.idc.terms import TERMS
 
 
 class LicensesAnswer(Answer):

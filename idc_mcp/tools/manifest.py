@@ -8,9 +8,9 @@ from pydantic import Field
 
 from idc_mcp.answers import Answer, bytes_text
 from idc_mcp.app import App
-from idc_mcp.idc import manifests
 from idc_mcp.idc.buckets import Source
-from idc_mcp.idc.manifests import Format
+from idc_mcp.idc.manifests import writing as manifests
+from idc_mcp.idc.manifests.writing import Format
 from idc_mcp.outputs import output_path
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
-from idc_mcp.idc.column_values import describe_column
-from idc_mcp.idc.schema import describe_table, find_columns, list_tables
+from idc_mcp.idc.schema.accounts import describe_table, find_columns, list_tables
+from idc_mcp.idc.schema.values import describe_column
 
 if TYPE_CHECKING:
     from idc_mcp.app import App

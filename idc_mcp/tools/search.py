@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from idc_mcp.answers import Answer, Table
-from idc_mcp.idc.search_documents import Kind
+from idc_mcp.idc.search.documents import Kind
 
 if TYPE_CHECKING:
     from idc_mcp.app import App

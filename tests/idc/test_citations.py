@@ -11,10 +11,10 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from idc_mcp.idc import citations, references
-from idc_mcp.idc.citations import CATALOGUE, Citations, cite
-from idc_mcp.idc.cohorts import Cohort
-from idc_mcp.idc.references import Author, read_authors, read_references
+from idc_mcp.idc.citations import citations, references
+from idc_mcp.idc.citations.citations import CATALOGUE, Citations, cite
+from idc_mcp.idc.citations.references import Author, read_authors, read_references
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.tools.citations import idc_citations
 
 CSL_ITEM = {

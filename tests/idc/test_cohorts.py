@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from idc_mcp.errors import BadArgument, Damaged, NotFound, Refused, SqlError
-from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.sql import idc_sql
 
@@ -259,7 +259,7 @@ def test_a_cohort_of_another_release_is_not_read_as_one_of_this(make_app):
     path = app.cohorts.files.directory / f"{handle}.json"
     content = json.loads(path.read_text())
     content["definition"]["release"] = "v24"
-    from idc_mcp.idc.definitions import handle_of
+    from idc_mcp.idc.cohorts.definitions import handle_of
 
     content["handle"] = handle_of(content["definition"])
     (path.parent / f"{content['handle']}.json").write_text(json.dumps(content))

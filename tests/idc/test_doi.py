@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from idc_mcp.idc import doi
-from idc_mcp.idc.citations import CATALOGUE, RESOLVER, cite
-from idc_mcp.idc.cohorts import Cohort
+from idc_mcp.idc.citations import doi
+from idc_mcp.idc.citations.citations import CATALOGUE, RESOLVER, cite
+from idc_mcp.idc.cohorts.resolve import Cohort
 
 GOOD = {
     doi.ACCEPT["bibtex"]: "@misc{Hugo_2016, title={4D Lung}, author={Hügo}}",

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.filters import Filters
-from idc_mcp.idc.matching import AGE_IN_YEARS, match
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.matching import AGE_IN_YEARS, match
 
 
 def _one(index, **filters):

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from idc_mcp.idc import licenses
-from idc_mcp.idc.cohorts import Cohort
-from idc_mcp.idc.licenses import NOT_STATED, TERMS, allowed_names, judge, summary
+from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.licenses import judge, summary
+from idc_mcp.idc.terms import NOT_STATED, TERMS, allowed_names
 from idc_mcp.tools.licenses import idc_licenses
 
 NLM = "National Library of Medicine Terms and Conditions; May 21, 2019"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idc_mcp.idc.manifest_lines import ParsedManifest, parse_manifest
+from idc_mcp.idc.manifests.reading import ParsedManifest, parse_manifest
 
 A = "085e85b3-3780-47f6-8538-585bcca95336"
 B = "f9917c52-a74e-4cc8-8c2a-4df77e82a19c"

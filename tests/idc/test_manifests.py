@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from idc_mcp.errors import BadArgument, IdcError, Refused, Unavailable
-from idc_mcp.idc import buckets, manifests
-from idc_mcp.idc.cohorts import Cohort
-from idc_mcp.idc.manifest_lines import parse_manifest
+from idc_mcp.idc import buckets
+from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.manifests import writing as manifests
+from idc_mcp.idc.manifests.reading import parse_manifest
 from idc_mcp.tools.manifest import idc_manifest
 
 WHERE = "collection_id IN ('nlm_visible_human_project', 'rider_lung_ct', 'tcga_thym', 'cptac_cm')"

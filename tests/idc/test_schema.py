@@ -8,7 +8,7 @@ import pytest
 
 from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.schema import share
+from idc_mcp.idc.schema.accounts import share
 from idc_mcp.index.layout import VALUE_COLUMNS
 from idc_mcp.tools.schema import idc_schema
 

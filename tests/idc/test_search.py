@@ -11,11 +11,11 @@ import pytest
 
 from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.matching import match
 from idc_mcp.idc.identifiers import collection_ids
-from idc_mcp.idc.matching import match
-from idc_mcp.idc.search import SearchIndex
-from idc_mcp.idc.search_words import joined, words_of
+from idc_mcp.idc.search.search import SearchIndex
+from idc_mcp.idc.search.words import joined, words_of
 from idc_mcp.idc.vocabulary import MODALITIES, RENAMED_COLUMNS, suggestions
 from idc_mcp.tools.search import idc_search
 from idc_mcp.tools.strict import argument_model, check_arguments

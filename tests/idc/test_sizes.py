@@ -11,7 +11,7 @@ import pytest
 from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc import sizes
-from idc_mcp.idc.cohorts import Cohort
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.tools.size import idc_size
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from idc_mcp.errors import BadArgument
-from idc_mcp.idc.cohorts import Cohort
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.viewers import OHIF_STUDY, SLIM_STUDY, viewer_links
 from idc_mcp.tools.viewer import idc_viewer
 

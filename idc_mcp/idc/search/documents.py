@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from idc_mcp.idc.schema_lookup import row_counts
-from idc_mcp.idc.search_words import joined, parts_of, spaced, words_of
+from idc_mcp.idc.schema.lookup import row_counts
+from idc_mcp.idc.search.words import joined, parts_of, spaced, words_of
 from idc_mcp.idc.sql import literals
 from idc_mcp.index.release import MAIN_TABLE, TableSchema
 from idc_mcp.index.store import Index

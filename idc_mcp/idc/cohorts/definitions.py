@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from idc_mcp.idc.filters import Filters
+from idc_mcp.idc import terms
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.matching import Condition
 from idc_mcp.idc.identifiers import COLUMN
-from idc_mcp.idc.licenses import allowed_names
-from idc_mcp.idc.matching import Condition
 from idc_mcp.idc.sql import literal, literals
 from idc_mcp.index.layout import PATIENT
 
@@ -164,7 +164,7 @@ class Definition:
             (table == SERIES and condition.fast) or condition.sql for condition in self.conditions
         ]
         if self.use != "any":
-            conditions.append(f"license_short_name IN ({literals(allowed_names(self.use))})")
+            conditions.append(terms.condition(self.use))
         return conditions
 
     def _base(self, *, prior: bool) -> str:

@@ -8,7 +8,15 @@ from typing import Any
 
 from idc_mcp.answers import Table
 from idc_mcp.idc.cautions import known_faults
-from idc_mcp.idc.description import Description, Group, groups, license_note, listed, sizes, tally
+from idc_mcp.idc.describe.description import (
+    Description,
+    Group,
+    groups,
+    license_note,
+    listed,
+    sizes,
+    tally,
+)
 from idc_mcp.idc.identifiers import Identified
 from idc_mcp.index.store import Index
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-from idc_mcp.idc import doi, references
-from idc_mcp.idc.references import IDC_TEXT, Reference, clean
+from idc_mcp.idc.citations import doi, references
+from idc_mcp.idc.citations.references import IDC_TEXT, Reference, clean
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
 
 Format = Literal["apa", "bibtex", "csl-json", "turtle"]

@@ -19,7 +19,7 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cautions import PRIOR_VERSIONS
-from idc_mcp.idc.description import Description
+from idc_mcp.idc.describe.description import Description
 from idc_mcp.index.store import Index
 
 MOST_COLLECTIONS = 40

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import log10, sqrt
 from operator import mul
 
-from idc_mcp.idc.search_documents import Document, Documents, Kind
-from idc_mcp.idc.search_query import Query, Term
+from idc_mcp.idc.search.documents import Document, Documents, Kind
+from idc_mcp.idc.search.query import Query, Term
 from idc_mcp.idc.vocabulary import GENERIC
 
 NAME_BONUS = 2.0

@@ -19,7 +19,7 @@ from idc_mcp.idc.licenses import summary
 from idc_mcp.idc.sql import literal, literals
 
 if TYPE_CHECKING:
-    from idc_mcp.idc.cohorts import Cohort
+    from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
 
 Format = Literal["s5cmd", "urls", "csv", "parquet", "json"]

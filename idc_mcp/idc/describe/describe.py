@@ -6,19 +6,19 @@ import re
 from collections.abc import Callable
 
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.describe_dataset import describe_analysis_result, describe_collection, describe_doi
-from idc_mcp.idc.describe_images import (
+from idc_mcp.idc.describe.dataset import describe_analysis_result, describe_collection, describe_doi
+from idc_mcp.idc.describe.description import Description
+from idc_mcp.idc.describe.images import (
     describe_patient,
     describe_prior,
     describe_series,
     describe_study,
 )
-from idc_mcp.idc.describe_release import describe_release
-from idc_mcp.idc.description import Description
+from idc_mcp.idc.describe.release import describe_release
 from idc_mcp.idc.identifiers import Identified, Kind, identify
 from idc_mcp.idc.nearest import folded
-from idc_mcp.idc.schema import Account, describe_table
-from idc_mcp.idc.schema_lookup import find_table
+from idc_mcp.idc.schema.accounts import Account, describe_table
+from idc_mcp.idc.schema.lookup import find_table
 from idc_mcp.index.store import Index
 
 _RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)

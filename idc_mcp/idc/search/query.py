@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from idc_mcp.idc import vocabulary
-from idc_mcp.idc.search_documents import Documents
-from idc_mcp.idc.search_words import joined, plain_words, stem, words_of
+from idc_mcp.idc.search.documents import Documents
+from idc_mcp.idc.search.words import joined, plain_words, stem, words_of
 
 SAME_WEIGHT, LONGER_WEIGHT, NEAR_WEIGHT = 0.95, 0.6, 0.45
 LONGEST_PHRASE = 3

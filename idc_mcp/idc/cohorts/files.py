@@ -17,7 +17,7 @@ from typing import Any
 
 from idc_mcp.errors import Damaged
 from idc_mcp.files import private_directory, publish, scratch_file, write_whole
-from idc_mcp.idc.definitions import SeriesSet, handle_of
+from idc_mcp.idc.cohorts.definitions import SeriesSet, handle_of
 from idc_mcp.idc.sql import literal
 from idc_mcp.index.store import Index
 

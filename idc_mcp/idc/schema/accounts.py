@@ -14,7 +14,7 @@ from idc_mcp.answers import Table
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cautions import COLUMN_CAUTIONS
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.schema_lookup import (
+from idc_mcp.idc.schema.lookup import (
     column_facts,
     column_names,
     find_table,

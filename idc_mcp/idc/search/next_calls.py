@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from idc_mcp.idc.search_documents import Document, Documents, Kind
-from idc_mcp.idc.search_query import Query, Term
-from idc_mcp.idc.search_words import joined, spaced, words_of
+from idc_mcp.idc.search.documents import Document, Documents, Kind
+from idc_mcp.idc.search.query import Query, Term
+from idc_mcp.idc.search.words import joined, spaced, words_of
 from idc_mcp.idc.vocabulary import COMMERCIAL, GENERIC, SPELLED_OUT
 
 DERIVED = frozenset({"ANN", "KO", "M3D", "PR", "REG", "RTSTRUCT", "RWV", "SEG", "SR"})

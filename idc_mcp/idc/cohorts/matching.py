@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from idc_mcp.errors import NotFound
+from idc_mcp.idc.cohorts.filters import DateRange, Filters, NumberRange
 from idc_mcp.idc.facts import values_of
-from idc_mcp.idc.filters import DateRange, Filters, NumberRange
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import contains, identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions

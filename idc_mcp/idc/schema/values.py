@@ -14,8 +14,8 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.schema import Account, caution, not_here, share
-from idc_mcp.idc.schema_lookup import column_facts, find_column
+from idc_mcp.idc.schema.accounts import Account, caution, not_here, share
+from idc_mcp.idc.schema.lookup import column_facts, find_column
 from idc_mcp.idc.sql import contains as contains_text
 from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.idc.vocabulary import suggestions

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from idc_mcp.errors import BadArgument, Damaged, NotFound
-from idc_mcp.idc.cohort_files import HANDLE, CohortFiles, Kept
-from idc_mcp.idc.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
-from idc_mcp.idc.filters import Filters
+from idc_mcp.idc.cohorts.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
+from idc_mcp.idc.cohorts.files import HANDLE, CohortFiles, Kept
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.lists import SeriesLists
+from idc_mcp.idc.cohorts.matching import match
 from idc_mcp.idc.identifiers import identify
-from idc_mcp.idc.matching import match
-from idc_mcp.idc.series_lists import series_of_sql
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
@@ -56,8 +56,8 @@ class Cohorts:
 
     def __init__(self, index: Index, pool: SqlPool, settings: Settings) -> None:
         self.index = index
-        self.pool = pool
         self.files = CohortFiles(index, settings.state_dir)
+        self.lists = SeriesLists(index, pool, self.files)
 
     def resolve(self, cohort: str) -> Cohort:
         """A cohort as callers name it: a handle, or identifiers with commas.
@@ -154,7 +154,7 @@ class Cohorts:
                 f"{problem}, and a list or manifest cannot be read again from here.",
                 next_step="call idc_cohort again with the same list or manifest",
             )
-        made = series_of_sql(self, kept.origin)
+        made = self.lists.of_sql(kept.origin, self.views(kept.origin))
         if made.digest != series.digest:
             raise Damaged(
                 f"{problem}, and its SQL now gives other series.",

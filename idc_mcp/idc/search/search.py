@@ -1,7 +1,7 @@
 """Search over what a release holds: collections, analysis results, tables, columns, values.
 
-The documents are collected at the first search and kept (`search_documents`); what a query
-means is read by `search_query`; here they meet and are ranked.
+The documents are collected at the first search and kept (`documents`); what a query
+means is read by `query`; here they meet and are ranked.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound, quoted
 from idc_mcp.idc.cautions import SEGMENTED_ANATOMY
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.search_documents import (
+from idc_mcp.idc.search.documents import (
     KINDS,
     Document,
     Documents,
     Kind,
     build_documents,
 )
-from idc_mcp.idc.search_next import next_calls
-from idc_mcp.idc.search_query import Query, Term, read_query
-from idc_mcp.idc.search_ranking import ONLY_DESCRIBED, Hit, rank
-from idc_mcp.idc.search_words import joined, words_of
+from idc_mcp.idc.search.next_calls import next_calls
+from idc_mcp.idc.search.query import Query, Term, read_query
+from idc_mcp.idc.search.ranking import ONLY_DESCRIBED, Hit, rank
+from idc_mcp.idc.search.words import joined, words_of
 from idc_mcp.index.store import Index
 
 LONGEST_QUERY = 400

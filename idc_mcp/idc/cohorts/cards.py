@@ -9,12 +9,13 @@ from functools import lru_cache
 
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cautions import known_faults
-from idc_mcp.idc.cohorts import Cohort
-from idc_mcp.idc.definitions import Definition
+from idc_mcp.idc.cohorts.definitions import Definition
+from idc_mcp.idc.cohorts.matching import Condition
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.facts import null_share
-from idc_mcp.idc.licenses import NOT_STATED, LicenseSummary, judge
-from idc_mcp.idc.matching import Condition
+from idc_mcp.idc.licenses import LicenseSummary, judge
 from idc_mcp.idc.sql import identifier, literal
+from idc_mcp.idc.terms import NOT_STATED
 from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index, Row
 

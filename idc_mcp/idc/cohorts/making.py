@@ -6,15 +6,10 @@ import re
 from collections.abc import Sequence
 
 from idc_mcp.errors import BadArgument
-from idc_mcp.idc.cards import Card, Cards
-from idc_mcp.idc.cohorts import Cohort, Cohorts
-from idc_mcp.idc.definitions import SeriesSet
-from idc_mcp.idc.filters import Filters
-from idc_mcp.idc.series_lists import (
-    series_of_list,
-    series_of_manifest,
-    series_of_sql,
-)
+from idc_mcp.idc.cohorts.cards import Card, Cards
+from idc_mcp.idc.cohorts.definitions import SeriesSet
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.resolve import Cohort, Cohorts
 
 FEW = 50
 """Up to this many identifiers are each looked up; a longer list is matched as a whole."""
@@ -68,9 +63,9 @@ def make_cohort(
     series = None
     origin = ""
     if sql.strip():
-        series, origin = series_of_sql(cohorts, sql), sql
+        series, origin = cohorts.lists.of_sql(sql, cohorts.views(sql)), sql
     elif manifest.strip():
-        listed = series_of_manifest(cohorts, manifest, hosted=hosted)
+        listed = cohorts.lists.of_manifest(manifest, hosted=hosted)
         series, notes = listed.series, listed.notes
     elif identifiers and len(identifiers) > FEW and all(map(_names_series, identifiers)):
         series, identifiers = _long_list(cohorts, identifiers), None
@@ -93,8 +88,7 @@ def _names_series(identifier: str) -> bool:
 
 def _long_list(cohorts: Cohorts, identifiers: Sequence[str]) -> SeriesSet:
     texts = [identifier.strip() for identifier in identifiers]
-    listed = series_of_list(
-        cohorts,
+    listed = cohorts.lists.of_list(
         [text.lower() for text in texts if _UUID.fullmatch(text)],
         [text for text in texts if _UID.fullmatch(text)],
     )

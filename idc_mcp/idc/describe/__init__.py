@@ -1,0 +1,1 @@
+"""What an identifier names, and what matters about it."""

@@ -1,0 +1,1 @@
+"""Manifests: files that name what to download, written and read."""

@@ -1,0 +1,1 @@
+"""Tables, columns and values of a release, as accounts of each."""

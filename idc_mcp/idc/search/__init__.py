@@ -1,0 +1,1 @@
+"""Search over what a release holds, in the field's words."""

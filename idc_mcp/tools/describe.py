@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
+from idc_mcp.idc.cohorts.files import HANDLE
+from idc_mcp.idc.describe.cohort import describe_cohort
 from idc_mcp.idc.describe.describe import describe
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def idc_describe(
         str,
         Field(
             description="collection_id, analysis_result_id, PatientID (or collection/patient), "
-            "study, series or crdc_series_uuid, DOI, table, or release such as v25"
+            "study, series or crdc_series_uuid, DOI, table, cohort handle, or release such as v25"
         ),
     ],
 ) -> DescribeAnswer:
@@ -49,4 +51,10 @@ def idc_describe(
     Counts, sizes, modalities, licences, sources with DOIs, derived objects, versions; of a
     release what it added, revised and removed. Read forgivingly (TCGA-LUAD is tcga_luad).
     """
-    return DescribeAnswer(release=app.release_name, **vars(describe(app.index, identifier)))
+    handle = identifier.strip().lower()
+    if HANDLE.fullmatch(handle):
+        cohort = app.cohorts.resolve(handle)
+        found = describe_cohort(cohort, app.cards.card(cohort))
+    else:
+        found = describe(app.index, identifier)
+    return DescribeAnswer(release=app.release_name, **vars(found))

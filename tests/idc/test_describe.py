@@ -238,7 +238,19 @@ def test_what_is_no_identifier_is_pointed_on(app):
     with pytest.raises(NotFound) as caught:
         idc_describe(app, "prostatx")
     assert caught.value.nearest[0] == "prostatex"
-    with pytest.raises(BadArgument, match="handle"):
+    with pytest.raises(NotFound, match="No cohort c_0123456789ab"):
         idc_describe(app, "c_0123456789ab")
     with pytest.raises(BadArgument, match="empty"):
         idc_describe(app, "  ")
+
+
+def test_a_cohort_by_its_handle(app):
+    from idc_mcp.idc.cohorts.filters import Filters
+    from idc_mcp.tools.cohort import idc_cohort
+
+    card = idc_cohort(app, filters=Filters.model_validate({"Modality": "NM"}), name="nuclear")
+    found = idc_describe(app, card.handle)
+    assert found.kind == "cohort"
+    assert found.about["series"] == card.series
+    assert found.about["name"] == "nuclear"
+    assert "NM" in found.about["definition"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from idc_mcp.errors import BadArgument, NotFound
+from idc_mcp.errors import NotFound
 from idc_mcp.idc.describe.dataset import describe_analysis_result, describe_collection, describe_doi
 from idc_mcp.idc.describe.description import Description
 from idc_mcp.idc.describe.images import (
@@ -51,12 +51,6 @@ def describe(index: Index, identifier: str) -> Description:
         return describe_release(index, int(release[1]))
     if folded(name).replace(" ", "_") in index.release.schemas or name == "idc_index":
         return _of_table(describe_table(index, name, "", _MOST_COLUMNS))
-    if name.startswith("c_"):
-        raise BadArgument(
-            f"'{name}' looks like a cohort handle, which idc_describe does not read.",
-            next_step=f"idc_size(cohort='{name}'), idc_licenses(cohort='{name}') or "
-            f"idc_citations(cohort='{name}')",
-        )
     try:
         found = identify(index, identifier)
     except NotFound as error:

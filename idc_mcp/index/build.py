@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from idc_mcp.files import private_directory
 from idc_mcp.index import layout
@@ -27,10 +28,11 @@ def database_path(cache_dir: Path, release: Release) -> Path:
     return cache_dir / name
 
 
-def build(cache_dir: Path, release: Release) -> Path:
+def build(cache_dir: Path, release: Release, *, threads: int | None = None) -> Path:
     """Build the database unless it is there already, and return its path.
 
-    Whoever comes second waits for the first and finds its work done.
+    Whoever comes second waits for the first and finds its work done. All processors are used
+    unless `threads` says how many.
     """
     import duckdb  # noqa: PLC0415
 
@@ -42,7 +44,10 @@ def build(cache_dir: Path, release: Release) -> Path:
         part = path.with_suffix(".building")
         for leftover in (part, Path(f"{part}.wal")):
             leftover.unlink(missing_ok=True)
-        with duckdb.connect(str(part), config={"memory_limit": BUILD_MEMORY}) as connection:
+        config: dict[str, Any] = {"memory_limit": BUILD_MEMORY}
+        if threads:
+            config["threads"] = threads
+        with duckdb.connect(str(part), config=config) as connection:
             connection.execute("SET enable_progress_bar = false")
             spill = str(part).replace("'", "''")
             connection.execute(f"SET temp_directory = '{spill}.tmp'")
@@ -82,7 +87,8 @@ def main() -> None:
     """Build at low priority into the directory named on the command line."""
     with contextlib.suppress(OSError):
         os.nice(10)
-    build(Path(sys.argv[1]), installed_release())
+    # Half of the processors stay for the questions that are asked meanwhile.
+    build(Path(sys.argv[1]), installed_release(), threads=max(1, (os.cpu_count() or 2) // 2))
 
 
 if __name__ == "__main__":

@@ -50,10 +50,22 @@ def ask(arguments: argparse.Namespace) -> int:
             {name: value for name, value in given.items() if value is not None},
         )
         answer: Answer = core(app, **checked)
-        print(show(render(answer, budget=None).structured))
+        structured = render(answer, budget=None).structured
+        if arguments.command == "cite" and arguments.format != "apa" and not arguments.save_as:
+            _print_entries(structured)
+        else:
+            print(show(structured))
     finally:
         app.close()
     return 0
+
+
+def _print_entries(structured: dict[str, Any]) -> None:
+    """Entries as they belong into a file; what is to be known of them on standard error."""
+    entries = [str(row[-1]) for row in structured["citations"]["rows"] if row[-1]]
+    print("\n\n".join([*entries, structured.get("idc", "")]))
+    about = {key: value for key, value in structured.items() if key not in ("citations", "idc")}
+    print(show(about), file=sys.stderr)
 
 
 def _filters(texts: list[str]) -> dict[str, Any] | None:

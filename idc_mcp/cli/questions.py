@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import Any
 
@@ -62,8 +63,12 @@ def ask(arguments: argparse.Namespace) -> int:
 
 def _print_entries(structured: dict[str, Any]) -> None:
     """Entries as they belong into a file; what is to be known of them on standard error."""
-    entries = [str(row[-1]) for row in structured["citations"]["rows"] if row[-1]]
-    print("\n\n".join([*entries, structured.get("idc", "")]))
+    entries = [row[-1] for row in structured["citations"]["rows"] if row[-1]]
+    entries.append(structured.get("idc", ""))
+    if any(isinstance(entry, dict) for entry in entries):
+        print(json.dumps(entries, indent=1, ensure_ascii=False))
+    else:
+        print("\n\n".join(entries))
     about = {key: value for key, value in structured.items() if key not in ("citations", "idc")}
     print(show(about), file=sys.stderr)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -11,6 +10,7 @@ from idc_mcp.answers import Answer, render
 from idc_mcp.app import App
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument
+from idc_mcp.idc.citations import citations
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
@@ -45,32 +45,29 @@ def ask(arguments: argparse.Namespace) -> int:
             }  # fmt: skip
     app = App.create(Settings.from_env())
     try:
+        if arguments.command == "cite" and arguments.format != "apa" and not arguments.save_as:
+            print(_entries(app, arguments))
+            return 0
         checked = check_arguments(
             f"idc-mcp {arguments.command}",
             argument_model(core),
             {name: value for name, value in given.items() if value is not None},
         )
         answer: Answer = core(app, **checked)
-        structured = render(answer, budget=None).structured
-        if arguments.command == "cite" and arguments.format != "apa" and not arguments.save_as:
-            _print_entries(structured)
-        else:
-            print(show(structured))
+        print(show(render(answer, budget=None).structured))
     finally:
         app.close()
     return 0
 
 
-def _print_entries(structured: dict[str, Any]) -> None:
-    """Entries as they belong into a file; what is to be known of them on standard error."""
-    entries = [row[-1] for row in structured["citations"]["rows"] if row[-1]]
-    entries.append(structured.get("idc", ""))
-    if any(isinstance(entry, dict) for entry in entries):
-        print(json.dumps(entries, indent=1, ensure_ascii=False))
-    else:
-        print("\n\n".join(entries))
-    about = {key: value for key, value in structured.items() if key not in ("citations", "idc")}
-    print(show(about), file=sys.stderr)
+def _entries(app: App, arguments: argparse.Namespace) -> str:
+    """Citations as they belong into a file; what is missing is said on standard error."""
+    found = citations.cite(
+        app.index, app.cohorts.resolve(arguments.cohort), arguments.format, app.settings
+    )
+    for item in found.missing:
+        print(f"missing: {item.doi}: {item.why}", file=sys.stderr)
+    return citations.document(found, arguments.format, app.release_name)
 
 
 def _filters(texts: list[str]) -> dict[str, Any] | None:

@@ -83,8 +83,9 @@ def commands(document: str) -> list[Command]:
 def calls(document: str) -> list[Call]:
     found = []
     fenced = blocks(document)
-    for (language, content), (after, answer) in zip(fenced, [*fenced[1:], ("", "")], strict=True):
+    for i, (language, content) in enumerate(fenced):
         if language == "json" and "tool" in (given := json.loads(content)):
+            after, answer = fenced[i + 1] if i + 1 < len(fenced) else ("", "")
             assert after == "text", f"no ```text answer follows the call of {given['tool']}"
             shown = answer.rstrip("\n").split("\n")
             found.append(Call(given["tool"], given.get("arguments", {}), shown))

@@ -1,0 +1,339 @@
+"""The documents say what is true today: every snippet runs, every number is recomputed."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import metadata
+from pathlib import Path
+
+import anyio
+import pytest
+
+from benchmarks.reading import reading
+from idc_mcp import __version__
+from idc_mcp.cli import CLIENTS, _parser
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.index.guard import MAX_CHARS
+from idc_mcp.index.layout import VALUE_COLUMNS, bundled_tables
+from idc_mcp.server import INSTRUCTIONS
+from idc_mcp.settings import PREFIX, Settings
+from idc_mcp.tools import all_tools
+from tests import docs_blocks
+from tests.conftest import settings_at
+from tests.docs_blocks import DOCUMENTS, ROOT
+from tests.server.conftest import IDC_MCP, connected, environment
+from tests.server.test_protocol import CALLS
+from tests.test_house import MOST_LINES
+
+GUIDE = (ROOT / "idc_mcp" / "guide.md").read_text(encoding="utf-8")
+EVERYTHING = {document: docs_blocks.read(document) for document in DOCUMENTS} | {
+    "idc_mcp/guide.md": GUIDE, "idc_mcp/server.py INSTRUCTIONS": INSTRUCTIONS,
+}  # fmt: skip
+SUBCOMMANDS = set(next(a.choices for a in _parser()._actions if a.dest == "command"))
+PROGRAMS = {"make", "pip", "pipx", "idc-mcp", ".venv/bin/python"}
+
+
+@pytest.fixture(scope="module")
+def tools(app):
+    return {tool.name: tool for tool in all_tools(app)}
+
+
+# -- what can be run -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for document in DOCUMENTS for command in docs_blocks.commands(document)],
+    ids=lambda command: command.text[:40],
+)
+def test_commands_print_what_is_shown(command, home, cache_dir):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", "-c", command.text], capture_output=True, text=True, timeout=100, cwd=home,
+        env=environment(home, cache_dir, PATH=path, COLUMNS="100"), check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert not docs_blocks.difference(command.shown, result.stdout)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_calls_answer_what_is_shown(document, tmp_path, cache_dir):
+    found = docs_blocks.calls(document)
+
+    async def ask():
+        async with connected(settings_at(tmp_path, cache_dir)) as client:
+            for call in found:
+                result = await client.call_tool(call.tool, call.arguments)
+                assert not docs_blocks.difference(call.shown, result.content[0].text)
+
+    if found:
+        anyio.run(ask)
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown"), [pair for document in DOCUMENTS for pair in docs_blocks.numbers(document)]
+)
+def test_numbers_are_what_the_catalogue_gives(app, sql, shown):
+    assert float(shown.replace(",", "")) == float(app.index.value(sql))
+
+
+def test_set_up_names_what_exists():
+    targets = set(re.findall(r"^([a-z-]+):", docs_blocks.read("Makefile"), re.MULTILINE))
+    for document in DOCUMENTS:
+        for language, content in docs_blocks.blocks(document):
+            assert language in ("sh", "console", "json", "text"), language
+            for line in content.splitlines() if language == "sh" else ():
+                program, *arguments = shlex.split(line)
+                assert program in PROGRAMS, line
+                if program == "make":
+                    assert set(arguments) <= targets, line
+                elif program == "idc-mcp":
+                    _parser().parse_args(arguments)
+                elif "pytest" in arguments:
+                    assert (ROOT / arguments[-1]).exists(), line
+        named = re.findall(r"`make ([a-z-]+)`", docs_blocks.prose(document))
+        assert set(named) <= targets, document
+
+
+# -- what is named exists, and what exists is named ----------------------------------------
+
+
+@pytest.mark.parametrize("document", EVERYTHING)
+def test_tools_that_are_named_exist(document, tools):
+    named = set(re.findall(r"\bidc_[a-z_]+\b", EVERYTHING[document]))
+    others = {"idc_mcp", "idc_index", "idc_index_data", "idc_version"}
+    assert named - others <= set(tools)
+
+
+@pytest.mark.xfail(reason="idc_manifest names idc_download, which is not there yet")
+def test_descriptions_name_tools_that_exist(tools):
+    text = " ".join(f"{tool.description} {tool.parameters}" for tool in tools.values())
+    named = set(re.findall(r"\bidc_[a-z]+\b", text))
+    assert named - {"idc_index", "idc_version"} <= set(tools)
+
+
+@pytest.mark.parametrize("document", EVERYTHING)
+def test_arguments_in_calls_exist(document, tools):
+    for name, given in re.findall(r"\b(idc_[a-z]+)\(([^)]*)\)", EVERYTHING[document]):
+        if name in tools:
+            arguments = set(re.findall(r"(\w+)=", given))
+            assert arguments <= set(tools[name].parameters["properties"]), name
+
+
+def test_the_readme_documents_every_tool_with_its_arguments(tools):
+    rows = dict(re.findall(r"^\| `(idc_\w+)` \| (.*?) \|", EVERYTHING["README.md"], re.MULTILINE))
+    assert {name: re.findall(r"`(\w+)`", takes) for name, takes in rows.items()} == {
+        name: list(tool.parameters["properties"]) for name, tool in tools.items()
+    }
+
+
+def test_instructions_name_every_tool(tools):
+    assert set(re.findall(r"\bidc_[a-z]+\b", INSTRUCTIONS)) == set(tools)
+    assert len(INSTRUCTIONS) <= 2_000
+
+
+def test_resources_and_prompts_are_those_of_the_server(tmp_path, cache_dir):
+    async def listed():
+        async with connected(settings_at(tmp_path, cache_dir)) as client:
+            resources = (await client.list_resources()).resources
+            templates = (await client.list_resource_templates()).resource_templates
+            prompts = (await client.list_prompts()).prompts
+            return (
+                {str(item.uri) for item in resources} | {item.uri_template for item in templates},
+                {item.name for item in prompts},
+            )
+
+    uris, prompts = anyio.run(listed)
+    readme = EVERYTHING["README.md"]
+    assert set(re.findall(r"`(idc://[^`]*)`", readme)) == uris
+    assert set(re.findall(r"`(idc://[^`]*)`", EVERYTHING["CHANGELOG.md"])) == uris
+    assert prompts <= set(re.findall(r"`(\w+)`", readme))
+
+
+def test_every_subcommand_is_in_the_readme_and_exists():
+    for document in DOCUMENTS:
+        assert set(re.findall(r"idc-mcp ([a-z]+)\b", EVERYTHING[document])) <= SUBCOMMANDS
+    assert set(re.findall(r"`idc-mcp ([a-z]+)", EVERYTHING["README.md"])) == SUBCOMMANDS
+
+
+def test_every_client_is_in_the_readme():
+    sentence = next(line for line in EVERYTHING["README.md"].splitlines() if "claude-code" in line)
+    assert re.findall(r"`([a-z-]+)`", sentence) == list(CLIENTS)
+
+
+def test_options_that_are_named_exist():
+    usage = " ".join(
+        part.format_help() for part in _parser()._subparsers._group_actions[0].choices.values()
+    )
+    for document in ("README.md", "SECURITY.md"):
+        named = set(re.findall(r"`(--[a-z-]+)", docs_blocks.prose(document)))
+        assert all(option in usage for option in named), document
+
+
+def test_the_settings_table_is_that_of_the_code():
+    assert docs_blocks.between("README.md", "settings") == docs_blocks.settings_table(), (
+        "run `python -m tests.docs_blocks` and put its output into README.md"
+    )
+
+
+def test_defaults_that_differ_are_described_truly(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/you")
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    made = Settings()
+    assert made.threads == min(4, os.cpu_count() or 1)
+    assert str(made.output_dir) == "/home/you/idc-mcp"
+    if sys.platform == "linux":
+        for name in ("cache_dir", "state_dir"):
+            shown = docs_blocks.MACHINE_DEFAULTS[name].split("`")[1]
+            assert str(getattr(made, name)) == shown.replace("~", "/home/you")
+
+
+@pytest.mark.parametrize("document", EVERYTHING)
+def test_settings_that_are_named_exist(document):
+    known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
+    assert set(re.findall(rf"{PREFIX}[A-Z]\w*", EVERYTHING[document])) <= known
+
+
+# -- links, places, versions ---------------------------------------------------------------
+
+
+def anchors(document: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", docs_blocks.prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_between_files_resolve(document):
+    for target in re.findall(r"\]\(([^)]+)\)", docs_blocks.prose(document)):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        assert (ROOT / name).exists(), target
+        assert not anchor or anchor in anchors(name or document), target
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_places_that_are_named_exist(document):
+    for place in re.findall(r"`((?:idc_mcp|tests|benchmarks)/[^`]*)`", docs_blocks.prose(document)):
+        if "<" not in place and place != "tests/.cache":
+            assert (ROOT / place).exists(), place
+
+
+def test_names_in_code_that_contributing_gives_exist():
+    assert all(
+        hasattr(Filters, name)
+        for name in ("COLUMNS", "IDENTIFIERS", "TEXTS", "COLLECTION_TEXTS", "NUMBERS")
+    )
+    assert set(Filters.COLUMNS) <= set(VALUE_COLUMNS["index"])
+    assert CALLS
+
+
+def test_every_dependency_is_explained_with_its_licence():
+    project = tomllib.loads(docs_blocks.read("pyproject.toml"))["project"]
+    asked = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = [re.match(r"[\w-]+", line)[0] for lines in asked for line in lines]
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", EVERYTHING["CONTRIBUTING.md"], re.MULTILINE)
+    assert [name for name, _ in rows] == names
+    for name, licence in rows:
+        said = metadata(name)
+        stated = f"{said.get('License-Expression')} {said.get_all('Classifier')}"
+        assert licence.split()[0].split("-")[0] in stated, name
+
+
+def test_versions_agree():
+    assert f"\nversion: {__version__}\n" in docs_blocks.read("CITATION.cff")
+    newest = re.search(
+        r"^## \[(\d[\d.]*)\] - (\d{4}-\d{2}-\d{2})$", EVERYTHING["CHANGELOG.md"], re.M
+    )
+    assert newest[1] == __version__
+    assert f"\ndate-released: {newest[2]}\n" in docs_blocks.read("CITATION.cff")
+    assert "doi: 10.1148/rg.230180" in docs_blocks.read("CITATION.cff")
+    assert docs_blocks.read("LICENSE").startswith("MIT License")
+
+
+# -- what a model reads --------------------------------------------------------------------
+
+
+def test_the_instructions_figure_is_that_of_the_release(app):
+    (terabytes,) = re.findall(r"(\d+) TB", INSTRUCTIONS)
+    assert int(terabytes) == round(app.index.value("SELECT bytes FROM facts.totals") / 1e12)
+    others = re.sub(rf"{terabytes} TB", "", INSTRUCTIONS)
+    assert not re.search(r"\d{2,}", others), "a figure that no test recomputes"
+
+
+def test_the_guide_holds_no_figure_of_a_release():
+    text = re.sub(r"c_0123456789ab|`063Y`|`000Y`|1e6", "", GUIDE)
+    assert not re.search(r"\d{2,}", text), "a figure that no test recomputes"
+
+
+def test_the_guide_tells_of_every_table_with_rows(app):
+    assert set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE)) == set(
+        bundled_tables(app.release)
+    )
+    here = re.search(r"that `idc-index-data` bundles:(.*?)\.", EVERYTHING["README.md"], re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", here[1])) == set(bundled_tables(app.release))
+
+
+def test_columns_of_the_guide_exist(app):
+    columns = {column.name for schema in app.release.schemas.values() for column in schema.columns}
+    named = set(re.findall(r"`(\w+)`", GUIDE.partition("## What misleads")[2]))
+    assert named - {"063Y", "000Y", "s5cmd"} <= columns
+
+
+@pytest.mark.slow
+def test_what_a_model_reads_is_as_long_as_the_readme_says(app):
+    shown = docs_blocks.between("README.md", "bench")
+    for number in anyio.run(reading, app):
+        line = next((one for one in shown.splitlines() if one.startswith(number.what)), "no line")
+        assert f" {number.ours:,.0f} characters" in line, (
+            f"{number.what}: {number.ours:,.0f}; the README says {line!r}: run `make bench` and "
+            "put what it prints into README.md"
+        )
+
+
+# -- what SECURITY.md promises -------------------------------------------------------------
+
+
+def test_limits_are_those_of_the_code():
+    assert f"{MAX_CHARS:,} characters" in EVERYTHING["SECURITY.md"]
+    assert f"{MOST_LINES} lines" in EVERYTHING["CONTRIBUTING.md"]
+
+
+def test_nothing_of_a_call_is_logged(tmp_path, cache_dir):
+    secret = "SELECT 'a-patient-of-mine', no_such_column FROM index"
+    messages = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"}}},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "idc_sql", "arguments": {"sql": secret}}},
+        {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {
+            "name": "idc_sql", "arguments": {"sq": secret}}},
+        {"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {
+            "name": secret, "arguments": {}}},
+        {"jsonrpc": "2.0", "method": "tools/call", "params": secret},
+        {"jsonrpc": "2.0", "id": 5, "method": "ping"},
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [IDC_MCP, "serve"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(tmp_path, cache_dir),
+    )  # fmt: skip
+    for message in messages:
+        process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()
+        while "id" in message and f'"id":{message["id"]}' not in process.stdout.readline():
+            pass
+    _, logged = process.communicate(timeout=30)
+    assert "a-patient-of-mine" not in logged

@@ -15,6 +15,7 @@ from typing import Literal
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import literal, literals
+from idc_mcp.idc.uids import UID, UUID
 from idc_mcp.index.store import Index
 
 Kind = Literal["collection", "analysis_result", "patient", "study", "series", "doi"]
@@ -29,8 +30,6 @@ COLUMN: dict[Kind, str] = {
 }
 """The column that each kind of identifier is a value of."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+){3,}")
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _BUCKET_PATH = re.compile(r"(?:s3|gs)://[^/]+/(?P<uuid>[0-9a-f-]{36})(?:/.*)?", re.IGNORECASE)
 
@@ -71,9 +70,9 @@ def identify(index: Index, text: str) -> Identified:
         return _doi(index, doi[1].rstrip("."))
     if path := _BUCKET_PATH.fullmatch(name):
         name = path["uuid"]
-    if _UUID.fullmatch(name):
+    if UUID.fullmatch(name):
         return _series_version(index, name.lower())
-    if _UID.fullmatch(name):
+    if UID.fullmatch(name):
         return _uid(index, name)
     if "/" in name and (patient := _patient_of_collection(index, *name.split("/", 1))):
         return patient

@@ -8,20 +8,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cautions import known_faults
+from idc_mcp.idc.cautions import SEGMENTED_ANATOMY, known_faults
+from idc_mcp.idc.cohorts.conditions import Condition
 from idc_mcp.idc.cohorts.definitions import Definition
-from idc_mcp.idc.cohorts.matching import Condition
 from idc_mcp.idc.cohorts.resolve import Cohort
-from idc_mcp.idc.facts import null_share
 from idc_mcp.idc.licenses import LicenseSummary, judge
-from idc_mcp.idc.sql import identifier, literal
+from idc_mcp.idc.sql import literal
 from idc_mcp.idc.terms import NOT_STATED
 from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index, Row
 
 _CARDS = 512
-_OFTEN_NULL = 0.005
-_MIN_NULLS_SHARE = 0.05
+_MIN_UNKNOWN_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,17 @@ class Cards:
                     key=lambda row: (-row[1], row[0]),
                 )
             ),
-            near_misses=[
-                (condition.name, value, count)
-                for condition in conditions
-                for value, count in condition.nearly
-            ],
+            near_misses=sorted(
+                (
+                    (condition.name, value, count)
+                    for condition in conditions
+                    for value, count in condition.nearly
+                ),
+                key=lambda row: -row[2],
+            ),
             warnings=[
                 *(note for condition in conditions for note in condition.notes),
-                *(self._nulls(cohort.spec, series) if cohort.spec else ()),
+                *(self._unknown(cohort.spec, series) if cohort.spec else ()),
                 *_warnings(cohort, collections, modalities, {(g[0], g[1]) for g in groups}),
             ],
         )
@@ -126,17 +127,15 @@ class Cards:
         patients, studies = self.index.rows(keys)[0]
         return groups, patients, studies
 
-    def _nulls(self, spec: Definition, series: int) -> Iterator[str]:
-        """What a filter left out only because its column is empty there."""
+    def _unknown(self, spec: Definition, series: int) -> Iterator[str]:
+        """What a filter left out only because nothing is known of it."""
         for condition in spec.conditions:
-            if "IS NULL" in condition.sql or null_share(self.index, condition.name) < _OFTEN_NULL:
+            if not condition.unknown:
                 continue
-            left_out = self._count(
-                _without(spec, condition), f"{identifier(condition.name)} IS NULL"
-            )
-            if left_out > series * _MIN_NULLS_SHARE:
+            left_out = self._count(_without(spec, condition), condition.unknown)
+            if left_out > series * _MIN_UNKNOWN_SHARE:
                 yield (
-                    f"{condition.name} is empty in {left_out:,} series that match the rest; "
+                    f"{condition.unknown_means} in {left_out:,} series that match the rest; "
                     "they are left out"
                 )
 
@@ -186,6 +185,9 @@ def _warnings(
     derived = sum(count for name, count in modalities.items() if name in ANNOTATIONS)
     if derived and derived < total:
         yield f"{derived:,} series are derived objects (filter Modality for images alone)"
+    filtered = {condition.name for condition in cohort.spec.conditions} if cohort.spec else set()
+    if "BodyPartExamined" in filtered and modalities.keys() & {"SEG", "RTSTRUCT"}:
+        yield SEGMENTED_ANATOMY
     yield from known_faults(present)
     if cohort.prior:
         yield "series of prior versions have no licence or instance count in the index"

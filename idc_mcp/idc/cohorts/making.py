@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from idc_mcp.errors import BadArgument
@@ -10,13 +9,11 @@ from idc_mcp.idc.cohorts.cards import Card, Cards
 from idc_mcp.idc.cohorts.definitions import SeriesSet
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.resolve import Cohort, Cohorts
+from idc_mcp.idc.uids import UID, UUID
 
 FEW = 50
 """Up to this many identifiers are each looked up; a longer list is matched as a whole."""
 MOST = 20_000
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_UID = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 
 
 def make_cohort(
@@ -83,14 +80,14 @@ def make_cohort(
 
 def _names_series(identifier: str) -> bool:
     text = identifier.strip()
-    return bool(_UUID.fullmatch(text) or _UID.fullmatch(text))
+    return bool(UUID.fullmatch(text) or UID.fullmatch(text))
 
 
 def _long_list(cohorts: Cohorts, identifiers: Sequence[str]) -> SeriesSet:
     texts = [identifier.strip() for identifier in identifiers]
     listed = cohorts.lists.of_list(
-        [text.lower() for text in texts if _UUID.fullmatch(text)],
-        [text for text in texts if _UID.fullmatch(text)],
+        [text.lower() for text in texts if UUID.fullmatch(text)],
+        [text for text in texts if UID.fullmatch(text)],
     )
     if listed.notes:
         raise BadArgument(

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.filters import DateRange, Filters, NumberRange
-from idc_mcp.idc.facts import values_of
+from idc_mcp.idc.cohorts import ranges, texts
+from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL, Condition
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.facts import null_share, values_of
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.sql import contains, identifier, literal, literals
+from idc_mcp.idc.sql import identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index
-
-AGE_IN_YEARS = (
-    "CASE WHEN regexp_full_match(PatientAge, '[0-9]{1,3}[YMWDymwd]?') THEN "
-    "CAST(regexp_extract(PatientAge, '[0-9]+') AS DOUBLE) / CASE upper(right(PatientAge, 1)) "
-    "WHEN 'M' THEN 12 WHEN 'W' THEN 52.1775 WHEN 'D' THEN 365.2425 ELSE 1 END END"
-)
-"""PatientAge (DICOM PS3.5 6.2, value representation AS: nnnD, nnnW, nnnM, nnnY) in years."""
 
 SEVERAL_VALUED = (
     "sop_class_name", "SOPClassUID", "transfer_syntax_name", "TransferSyntaxUID",
@@ -34,26 +28,7 @@ SEVERAL_VALUED = (
 )  # fmt: skip
 """Columns that join with commas what the instances of a series differ in."""
 
-NULL = "null"
-NEAR_MISSES = 4
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One filter, understood.
-
-    `sql` is a condition on `index`, and `fast` the same on core.series where that has a
-    shorter way; `matched` says what it takes in a person's words; `nearly` are values that
-    look alike and were left out, with their series in the release.
-    """
-
-    name: str
-    sql: str
-    matched: str
-    canonical: Any
-    nearly: list[tuple[str, int]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    fast: str = ""
+_OFTEN_NULL = 0.005
 
 
 def match(index: Index, filters: Filters) -> list[Condition]:
@@ -73,16 +48,16 @@ def _match_one(index: Index, name: str, value: Any) -> Condition:
     if name in Filters.IDENTIFIERS:
         return _identifiers(index, name, value)
     if name in Filters.TEXTS:
-        return _text(name, value)
+        return texts.text(name, value)
     if name in Filters.COLLECTION_TEXTS:
-        return _collection_text(index, name, value)
+        return texts.collection_text(index, name, value)
     if name == "patient_age_years":
-        return _age(value)
+        return ranges.age(value)
     if name == "StudyDate":
-        return _dates(name, value)
+        return ranges.dates(name, value)
     if name == "has_annotations":
         return _annotations(value)
-    return _numbers(name, value, identifier(name))
+    return ranges.numbers(name, value)
 
 
 def _column(index: Index, name: str, asked: list[str]) -> Condition:
@@ -98,29 +73,36 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
             raise _no_value(index, name, value, known)
         chosen |= {candidate: known[candidate] for candidate in found}
     nearly = _near_misses(asked, chosen, known)
-    parts = [f"{identifier(name)} IN ({literals(sorted(chosen))})"] if chosen else []
+    column = identifier(name)
+    parts = [f"{column} IN ({literals(sorted(chosen))})"] if chosen else []
+    taken = [_counted(chosen)] if chosen else []
     if with_null:
-        parts.append(f"{identifier(name)} IS NULL")
+        parts.append(f"{column} IS NULL")
+        taken.append("empty")
+    often_null = not with_null and null_share(index, name) > _OFTEN_NULL
     return Condition(
         name,
         parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})",
-        f"{name}: {_counted(chosen)}{' or empty' if with_null else ''}",
+        f"{name}: {' or '.join(taken)}",
         sorted(chosen) + ([NULL] if with_null else []),
         nearly,
         [
             f"{name}: values like those asked for, left out, hold {count:,} series in the "
-            f"release; ask for '{value}' or a pattern to include them"
+            f"release; ask for '{value}' or a pattern such as '{asked[0]} *' to include them"
             for value, count in nearly[:1]
             if count > sum(chosen.values())
         ],
+        unknown=f"{column} IS NULL" if often_null else "",
+        unknown_means=f"{name} is empty",
     )
 
 
 def _fitting(name: str, asked: str, known: dict[str, int]) -> list[str]:
     """The values of the release that are what was asked; comma-joined ones by their parts."""
-    if name == "collection_id" and "*" not in asked:
-        bare = _bare(asked)
-        return [candidate for candidate in known if _bare(candidate) == bare]
+    if name == "collection_id":
+        # TCGA-LUAD is tcga_luad, and TCGA-* all that begins so.
+        fits = _pattern("*".join(map(_bare, asked.split("*"))))
+        return [candidate for candidate in known if fits(_bare(candidate))]
     fits = _pattern(asked)
     several = name in SEVERAL_VALUED
     return [
@@ -160,16 +142,25 @@ def _alike(word: str, value: str) -> bool:
 
 
 def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> NotFound:
-    close = [found for found in suggestions(name, value) if found in known]
+    close = [
+        found
+        for found in suggestions(name, value)
+        if found in known or _fitting(name, found, known)
+    ]
     close += [found for found in nearest(value, known, limit=4) if found not in close]
     words = _bare(value)
     close += [found for found in known if words and words in _bare(found) and found not in close][
         : max(0, 4 - len(close))
     ]
+    pattern = f"{value}*"
+    hint = f"the pattern '{pattern}', " if _fitting(name, pattern, known) else ""
     return NotFound(
         f"{name} '{value}' matches no value of IDC {index.release.name}.",
-        nearest=[f"{found} ({known[found]:,} series)" for found in close],
-        next_step=f"use one of these, a pattern such as '{value[:20]}*', or call "
+        nearest=[
+            f"{found} ({sum(known[one] for one in _fitting(name, found, known)):,} series)"
+            for found in close[:5]
+        ],
+        next_step=f"use one of these, {hint}or call "
         f"idc_schema(table='index', column='{name}', contains='…')",
     )
 
@@ -200,69 +191,6 @@ def _near_patients(index: Index, patient: str) -> list[str]:
     return nearest(patient, (row[0] for row in index.rows(query)))
 
 
-def _text(name: str, asked: list[str]) -> Condition:
-    wanted = sorted({value.lower() for value in asked})
-    parts = [
-        f"{identifier(name)} IS NULL" if value == NULL else contains(name, value)
-        for value in wanted
-    ]
-    return Condition(name, _any_of(parts), f"{name} contains {_either(wanted)}", wanted)
-
-
-def _collection_text(index: Index, name: str, asked: list[str]) -> Condition:
-    wanted = sorted({value.lower() for value in asked})
-    texts = index.once(
-        ("collection_texts", name),
-        lambda: index.rows(f"SELECT collection_id, {name} FROM collections_index"),
-    )
-    for value in wanted:
-        if not any(value in (text or "").lower() for _, text in texts):
-            parts = {part.strip() for _, text in texts for part in (text or "").split(",")}
-            raise NotFound(
-                f"No collection of IDC {index.release.name} has '{value}' in its {name}.",
-                nearest=[*suggestions(name, value), *nearest(value, parts - {""}, limit=5)][:5],
-                next_step=f"use one of these, or call idc_schema(table='collections_index', "
-                f"column='{name}')",
-            )
-    matching = {
-        id_ for id_, text in texts if any(value in (text or "").lower() for value in wanted)
-    }
-    condition = _any_of([contains(name, value) for value in wanted])
-    return Condition(
-        name,
-        f"collection_id IN (SELECT collection_id FROM collections_index WHERE {condition})",
-        f"{name} contains {_either(wanted)}: {len(matching)} collections",
-        wanted,
-    )
-
-
-def _age(bounds: NumberRange) -> Condition:
-    notes = ["PatientAge is empty in most series; those are left out"]
-    if not bounds.low:
-        notes.append("PatientAge 000Y often stands for an unknown age")
-    condition = _numbers("patient_age_years", bounds, f"({AGE_IN_YEARS})")
-    return Condition(
-        condition.name, condition.sql, condition.matched, condition.canonical, notes=notes
-    )
-
-
-def _dates(name: str, bounds: DateRange) -> Condition:
-    return Condition(
-        name,
-        _between(identifier(name), bounds.low, bounds.high),
-        f"{name} {_from_to(bounds.low, bounds.high)}",
-        [bounds.low, bounds.high],
-        notes=["dates are shifted per patient: compare them within a patient only"],
-    )
-
-
-def _numbers(name: str, bounds: NumberRange, expression: str) -> Condition:
-    low, high = (_whole(bound) for bound in (bounds.low, bounds.high))
-    return Condition(
-        name, _between(expression, low, high), f"{name} {_from_to(low, high)}", [low, high]
-    )
-
-
 def _annotations(wanted: bool) -> Condition:
     studies = f"(SELECT StudyInstanceUID FROM index WHERE Modality IN ({literals(ANNOTATIONS)}))"
     return Condition(
@@ -274,34 +202,6 @@ def _annotations(wanted: bool) -> Condition:
         fast=f"study_key {'' if wanted else 'NOT '}IN "
         "(SELECT study_key FROM core.annotated_studies)",
     )
-
-
-def _any_of(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
-
-
-def _either(values: list[str]) -> str:
-    return " or ".join(f"'{value}'" for value in values)
-
-
-def _between(expression: str, low: Any, high: Any) -> str:
-    if low is not None and high is not None:
-        if low == high:
-            return f"{expression} = {literal(low)}"
-        return f"{expression} BETWEEN {literal(low)} AND {literal(high)}"
-    bound, sign = (low, ">=") if low is not None else (high, "<=")
-    return f"{expression} {sign} {literal(bound)}"
-
-
-def _from_to(low: Any, high: Any) -> str:
-    if low == high:
-        return f"= {low}"
-    parts = [f"from {low}"] if low is not None else []
-    return " ".join(parts + ([f"to {high}"] if high is not None else []))
-
-
-def _whole(number: float | None) -> float | int | None:
-    return int(number) if number is not None and number == int(number) else number
 
 
 def _counted(chosen: dict[str, int]) -> str:

@@ -94,6 +94,8 @@ class Cohorts:
                 found = identify(self.index, text)
                 named.add((PRIOR_KIND if found.prior else found.kind, found.value))
         given = filters or Filters()
+        if len(within) == 1 and not named and not given.given() and use == "any":
+            return next(iter(within.values()))  # a cohort named by its handle is itself
         return Definition(
             release=self.index.release.name,
             identifiers=tuple(sorted(named)),

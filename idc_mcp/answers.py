@@ -111,10 +111,11 @@ def _shorter(answer: Answer, name: str, excess: int) -> Table | str | None:
     floor = answer.floors.get(name, 1 if isinstance(value, Table) else 200)
     if isinstance(value, Table) and len(value.rows) > floor:
         kept = len(value.rows)
-        # A row stands twice: as CSV and as an array, which are about as long.
         while kept > floor and (excess > 0 or kept == len(value.rows)):
             kept -= 1
-            excess -= 2 * len(compact_json(value.rows[kept])) - 2
+            # A row stands twice: as an array and as CSV, where quotes are doubled.
+            row = value.rows[kept]
+            excess -= len(compact_json(row)) + 1 + len(_csv_line(row))
         return value.cut_to(kept)
     if isinstance(value, str) and len(value) > floor + 40:
         ending = f"… {answer.whole()}".rstrip()
@@ -181,8 +182,8 @@ def _text(structured: dict[str, Any]) -> str:
         if isinstance(value, dict) and "columns" in value:
             lines += _table_lines(name, value)
         elif isinstance(value, dict):
-            inner = "; ".join(f"{key} {_inline(item)}" for key, item in value.items())
-            lines.append(f"{name}: {inner}")
+            lines.append(f"{name}:")
+            lines += [f"- {key}: {_inline(item)}" for key, item in value.items()]
         elif isinstance(value, list):
             lines.append(f"{name}:")
             lines += [f"- {_inline(item)}" for item in value]
@@ -204,18 +205,16 @@ def _table_lines(name: str, table: dict[str, Any]) -> list[str]:
     more = f", {table['more']} more" if table.get("more") else ""
     rest = f": {table['rest']}" if more and table.get("rest") else ""
     lines = [f"{name} ({len(rows)} rows{more}{rest})"]
+    return lines + [_csv_line(row)[:-1] for row in (table["columns"], *rows)]
+
+
+def _csv_line(row: list[Any]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table["columns"])
-    for row in rows:
-        writer.writerow(
-            [
-                ""
-                if cell is None
-                else compact_json(cell)
-                if isinstance(cell, list | dict)
-                else cell
-                for cell in row
-            ]
-        )
-    return lines + out.getvalue().rstrip("\n").split("\n")
+    csv.writer(out, lineterminator="\n").writerow(map(_csv_cell, row))
+    return out.getvalue()
+
+
+def _csv_cell(cell: Any) -> Any:
+    if cell is None:
+        return ""
+    return compact_json(cell) if isinstance(cell, list | dict) else cell

@@ -23,11 +23,11 @@ def add_completions(server: MCPServer[App], app: App) -> None:
         "table": lambda _: app.release.schemas,
         "column": lambda given: _columns(app, given.get("table", "index")),
         "collection_id": lambda _: collection_ids(app.index),
-        "handle": lambda _: app.cohorts.files.handles(),
+        "handle": lambda _: _handles(app),
         "cohort": lambda _: [
             *collection_ids(app.index),
             *analysis_result_ids(app.index),
-            *app.cohorts.files.handles(),
+            *_handles(app),
         ],
         "use": lambda _: ["commercial", "any"],
         "format": lambda _: ["apa", "bibtex", "csl-json", "turtle"],
@@ -42,6 +42,11 @@ def add_completions(server: MCPServer[App], app: App) -> None:
         values = await anyio.to_thread.run_sync(lambda: list(source(given)))
         found = _matching(argument.value, values)
         return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
+
+
+def _handles(app: App) -> list[str]:
+    # On a shared server a handle is known to who made it, and listed to nobody.
+    return [] if app.settings.hosted else app.cohorts.files.handles()
 
 
 def _columns(app: App, table: str) -> list[str]:

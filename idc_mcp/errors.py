@@ -32,12 +32,14 @@ class IdcError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        parts = [self.what]
+        advice = []
         if self.nearest:
-            parts.append(f"Nearest: {', '.join(self.nearest)}.")
+            advice.append(f"Nearest: {', '.join(self.nearest)}.")
         if self.next_step:
-            parts.append(f"Next: {self.next_step}")
-        return _shorten(" ".join(parts))
+            advice.append(f"Next: {self.next_step}")
+        # What was wrong may quote the caller at length; the advice is what must arrive.
+        rest = _shorten(" ".join(advice), MAX_ERROR_CHARS // 2)
+        return f"{_shorten(self.what, MAX_ERROR_CHARS - len(rest))} {rest}".rstrip()
 
 
 class BadArgument(IdcError):
@@ -69,7 +71,7 @@ def quoted(values: Iterable[object]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
-def _shorten(text: str) -> str:
-    if len(text) <= MAX_ERROR_CHARS:
+def _shorten(text: str, most: int) -> str:
+    if len(text) <= most:
         return text
-    return f"{text[:MAX_ERROR_CHARS]}… ({len(text) - MAX_ERROR_CHARS} more characters)"
+    return f"{text[:most]}… ({len(text) - most} more characters)"

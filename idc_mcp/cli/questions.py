@@ -16,6 +16,8 @@ from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
 from idc_mcp.tools.strict import Core, argument_model, check_arguments
 
+RANGES = (*Filters.NUMBERS, "patient_age_years", "StudyDate")
+
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer one question and print it."""
@@ -65,6 +67,12 @@ def _entries(app: App, arguments: argparse.Namespace) -> str:
     found = citations.cite(
         app.index, app.cohorts.resolve(arguments.cohort), arguments.format, app.settings
     )
+    built = sum(item.origin == citations.CATALOGUE for item in found.cited)
+    print(
+        f"{app.release_name}: {found.dois} DOIs; {len(found.cited) - built} citations are "
+        f"doi.org's, {built} built from the catalogue's text, {len(found.missing)} missing",
+        file=sys.stderr,
+    )
     for item in found.missing:
         print(f"missing: {item.doi}: {item.why}", file=sys.stderr)
     return citations.document(found, arguments.format, app.release_name)
@@ -81,11 +89,28 @@ def _filters(texts: list[str]) -> dict[str, Any] | None:
                 next_step="for example -f Modality=CT -f StudyDate=2000-01-01..2010-01-01",
             )
         name = name.strip()
-        if name == "has_annotations":
-            filters[name] = value.lower() in ("1", "true", "yes")
-        elif ".." in value and name in (*Filters.NUMBERS, "patient_age_years", "StudyDate"):
-            low, _, high = value.partition("..")
-            filters[name] = {key: part for key, part in (("from", low), ("to", high)) if part}
+        if name == "has_annotations" or name in RANGES:
+            if name in filters:
+                raise BadArgument(f"--filter {name} is given twice.", next_step="give it once")
+            filters[name] = _range(value) if name in RANGES else _yes_or_no(name, value)
         else:
-            filters[name] = [part.strip() for part in value.split(",")]
+            values = filters.setdefault(name, [])
+            values += [part.strip() for part in value.split(",")]
     return filters or None
+
+
+def _range(value: str) -> Any:
+    """`FROM..TO`, `FROM..`, `..TO`, or one value for both."""
+    low, dots, high = value.partition("..")
+    if not dots:
+        return value
+    return {key: part for key, part in (("from", low), ("to", high)) if part}
+
+
+def _yes_or_no(name: str, value: str) -> bool:
+    answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if value.lower() not in answers:
+        raise BadArgument(
+            f"--filter {name}={value!r} is neither yes nor no.", next_step=f"give {name}=yes or no"
+        )
+    return answers[value.lower()]

@@ -15,6 +15,8 @@ def serve(*, http: bool, host: str, port: int) -> int:
     """Serve until the client leaves or a signal comes."""
     # The SDK's imports make hundreds of thousands of objects that all stay: collecting among
     # them costs a tenth of the start, and freezing them a quarter second less at exit.
+    if http and not 0 < port < 65_536:
+        raise BadArgument(f"--port {port} is no port.", next_step="give one from 1 to 65535")
     gc.disable()
     from idc_mcp.server import create_server  # noqa: PLC0415
 
@@ -31,15 +33,15 @@ def serve(*, http: bool, host: str, port: int) -> int:
     import uvicorn  # noqa: PLC0415
     from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
-    hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    if not local:
-        hosts = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
-        if not hosts:
-            raise BadArgument(
-                f"--host {host} serves other machines, and no host name is allowed yet.",
-                next_step="set IDC_MCP_ALLOWED_HOSTS to the names and ports that clients use, "
-                f"such as idc.example.org:{port}",
-            )
+    hosts = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
+    if local:
+        hosts += [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    elif not hosts:
+        raise BadArgument(
+            f"--host {host} serves other machines, and no host name is allowed yet.",
+            next_step="set IDC_MCP_ALLOWED_HOSTS to the names and ports that clients use, "
+            f"such as idc.example.org:{port}",
+        )
     origins = [name.strip() for name in settings.allowed_origins.split(",") if name.strip()]
     application = server.streamable_http_app(
         stateless_http=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 COLUMN_CAUTIONS: dict[str, str] = {
@@ -53,6 +54,20 @@ KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
 def known_faults(present: Collection[tuple[str, str]]) -> list[str]:
     """The faults of data of which (collection_id, Modality) are present."""
     return [fault for collection, modality, fault in KNOWN_BAD if (collection, modality) in present]
+
+
+_COMPACT_DATE = re.compile(r"Date\b[^']{0,20}'(?:19|20)\d{6}'", re.IGNORECASE)
+_NOT_NC = re.compile(r"NOT\s+I?LIKE\s+'%NC%'", re.IGNORECASE)
+
+
+def sql_cautions(sql: str) -> list[str]:
+    """What a statement seems to have overlooked; the rows stand as they are."""
+    found = []
+    if _COMPACT_DATE.search(sql):
+        found.append("dates are ISO text: compare with '2010-01-31', not '20100131'")
+    if _NOT_NC.search(sql):
+        found.append(COLUMN_CAUTIONS["license_short_name"])
+    return found
 
 
 SEGMENTED_ANATOMY = (

@@ -147,6 +147,10 @@ def hint(message: str) -> str:
         return f"the column is called {RENAMED_COLUMNS[name]} in this release; {SCHEMA}"
     if "not found" in message or "does not exist" in message:
         return SCHEMA
+    if message.startswith(("Binder Error", "Conversion Error")):
+        return f"check the types: PatientAge is text such as '063Y', dates are ISO text; {SCHEMA}"
+    if message.startswith("Parser Error"):
+        return "this is DuckDB's SQL: mend it where the message points"
     if "prepared statement parameters" in message or "Values were not provided" in message:
         return "write the values into the statement: parameters cannot be given"
     return ""

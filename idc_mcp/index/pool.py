@@ -48,6 +48,7 @@ class SqlResult:
     types: list[str]
     rows: list[list[Any]]
     complete: bool
+    clipped: bool = False
     saved_rows: int | None = None
     elapsed_ms: float = 0.0
 
@@ -178,6 +179,7 @@ class SqlPool:
                 types=answer["types"],
                 rows=answer["rows"],
                 complete=answer["complete"],
+                clipped=answer["clipped"],
                 saved_rows=answer["saved_rows"],
             )
         finally:

@@ -53,6 +53,7 @@ class Answer:
     types: list[str]
     rows: list[str]
     complete: bool
+    clipped: bool = False
     saved_rows: int | None = None
 
 
@@ -105,8 +106,8 @@ def run(
         connection.execute(sql)
         names = [str(column[0]) for column in connection.description or ()]
         kinds = [column[1] for column in connection.description or ()]
-        rows, complete = _rows(connection, sql, kinds, max_rows, max_chars)
-        answer = Answer(names, [str(kind) for kind in kinds], rows, complete)
+        rows, complete, clipped = _rows(connection, sql, kinds, max_rows, max_chars)
+        answer = Answer(names, [str(kind) for kind in kinds], rows, complete, clipped)
         if save_to is not None:
             columns = unique_names(names)
             copy = copy_statement(_VIEW, columns, kinds, save_to, save_format)
@@ -130,8 +131,8 @@ def _cohort_views(
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {definition}")
         yield
     finally:
-        for name in cohorts:
-            connection.execute(f"DROP VIEW IF EXISTS temp.{quoted(name)}")
+        for name in (*map(quoted, cohorts), _VIEW):
+            connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, sql: str, columns: list[str]) -> None:
@@ -152,8 +153,8 @@ def _make_view(connection: duckdb.DuckDBPyConnection, sql: str, columns: list[st
 
 def _rows(
     connection: duckdb.DuckDBPyConnection, sql: str, kinds: list[Any], max_rows: int, max_chars: int
-) -> tuple[list[str], bool]:
-    """Rows of the statement that was just executed, and whether they are all."""
+) -> tuple[list[str], bool, bool]:
+    """Rows of the statement that was just executed; are they all; was a cell shortened."""
     columns = [f"c{i}" for i in range(len(kinds))]
     for dates in (False, True):
         forms = [
@@ -181,26 +182,29 @@ def _fitting(
     converters: list[values.Convert],
     max_rows: int,
     max_chars: int,
-) -> tuple[list[str], bool]:
+) -> tuple[list[str], bool, bool]:
     rows: list[str] = []
+    clipped = False
     chars, batch = 0, _FIRST_BATCH
     while found := connection.fetchmany(min(batch, max_rows + 1 - len(rows))):
         for raw in found:
             if len(rows) == max_rows:
-                return rows, False
+                return rows, False, clipped
             row = [convert(value) for convert, value in zip(converters, raw, strict=True)]
             huge = any(isinstance(value, str) and len(value) > max_chars for value in row)
             text = "" if huge else _text(row)
-            if huge or len(text) > max_chars:
+            shorten = huge or len(text) > max_chars
+            if shorten:
                 each = max(_SHORTEST_CELL, max_chars // len(row) - _SHORTEST_CELL)
                 text = _text([values.shortened(value, each) for value in row])
             chars += len(text)
             if rows and chars > max_chars:
-                return rows, False
+                return rows, False, clipped
             rows.append(text)
+            clipped |= shorten
         # Large rows are fetched few at a time: each is a copy in this process.
         batch = min(2 * batch, _LARGEST_BATCH) if chars < max_chars // 2 else _FIRST_BATCH
-    return rows, True
+    return rows, True, clipped
 
 
 def _text(row: list[Any]) -> str:

@@ -157,6 +157,7 @@ class Session:
             "columns": answer.columns,
             "types": answer.types,
             "complete": answer.complete,
+            "clipped": answer.clipped,
             "saved_rows": answer.saved_rows,
             "saved": str(saved) if saved else None,
         }

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
 from idc_mcp.errors import BadArgument
+from idc_mcp.idc.cautions import sql_cautions
 from idc_mcp.outputs import output_path
 from idc_mcp.tools.strict import cancellation
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
 DEFAULT_ROWS = 100
+MOST_TYPES = 8
+"""Of more columns the types are not told: DESCRIBE tells them."""
+
+_AROUND = 600
+_SHOWN = "shown are the first"
+_FOR_ALL = "for more select fewer columns, aggregate, or save_as a file with all rows"
 
 
 class SqlAnswer(Answer):
@@ -25,20 +32,21 @@ class SqlAnswer(Answer):
 
     complete: bool
     elapsed_ms: float
-    types: str
+    types: str = ""
     saved: str = ""
     saved_rows: int | None = None
-    note: str = ""
+    notes: list[str] = Field(default_factory=list)
     result: Table
 
     def cut(self, **changes: Any) -> Answer:
         """Rows left out to fit the budget make the answer incomplete."""
-        return super().cut(
-            **changes,
-            complete=False,
-            note="rows were left out to keep the answer short: select fewer columns, aggregate, "
-            "or give save_as='result.csv' for all rows",
-        )
+        table: Table = changes["result"]
+        if not (self.complete or self.saved_rows is not None):
+            # How many there are was never counted: no number is better than a wrong one.
+            table = table.model_copy(update={"more": 0})
+        notes = [note for note in self.notes if not note.startswith(_SHOWN)]
+        shown = f"{_SHOWN} {len(table.rows)} rows, to keep the answer short; {_FOR_ALL}"
+        return super().cut(result=table, complete=False, notes=[shown, *notes])
 
 
 def idc_sql(
@@ -63,24 +71,28 @@ def idc_sql(
     result = app.pool.run(
         sql,
         max_rows=max_rows,
-        max_chars=app.settings.answer_chars,
+        # The rows travel twice, as text and structured, with a little around them.
+        max_chars=app.settings.answer_chars // 2 - _AROUND,
         cohorts=app.cohorts.views(sql),
         save_to=path,
         save_format=FORMATS[path.suffix.lower()] if path else "",
         cancelled=cancellation(),
     )
-    note = "" if result.complete else f"stopped at {len(result.rows)} rows; there are more: raise "
-    if note:
-        note += f"max_rows (at most {most}) or give save_as='result.csv' for all rows"
-    if path:
-        note = "the file holds all rows; these are the first"
+    notes = sql_cautions(sql)
+    if result.clipped:
+        notes.insert(0, "long cells were cut: select parts of them, or save_as a file")
+    if not result.complete:
+        how = (
+            "the file holds all" if path else f"there are more: max_rows goes to {most}; {_FOR_ALL}"
+        )
+        notes.insert(0, f"{_SHOWN} {len(result.rows)} rows; {how}")
     return SqlAnswer(
         release=app.release_name,
-        complete=result.complete,
+        complete=result.complete and not result.clipped,
         elapsed_ms=result.elapsed_ms,
-        types=", ".join(result.types),
+        types=", ".join(result.types) if len(result.types) <= MOST_TYPES else "",
         saved=str(path or ""),
         saved_rows=result.saved_rows,
-        note=note,
+        notes=notes,
         result=Table(columns=result.columns, rows=result.rows),
     )

@@ -34,7 +34,9 @@ Core = Callable[..., Answer]
 
 
 def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str | int) else value
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()] or [value]
+    return value
 
 
 _CANCELLATION: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
@@ -46,7 +48,7 @@ def cancellation() -> threading.Event | None:
 
 
 OneOrMany = Annotated[list[str], BeforeValidator(_one_or_many)]
-"""A list; a bare string is accepted as one value."""
+"""A list; a bare string is accepted, as one value or several with commas."""
 
 
 _JSON_TYPES: dict[Any, str] = {
@@ -159,10 +161,32 @@ def check_arguments(
         Naming each argument that is wrong, why, and the nearest valid one.
     """
     given = {name: _parsed(value, model, name) for name, value in arguments.items()}
+    _refuse_what_pydantic_lets_pass(given, tool, model)
     try:
         return model.model_validate(given).model_dump_one_level()
     except ValidationError as error:
         raise describe_errors(error, tool, model) from None
+
+
+def _refuse_what_pydantic_lets_pass(
+    given: Mapping[str, Any], tool: str, model: type[StrictArguments]
+) -> None:
+    problems: list[str] = []
+    for name, value in given.items():
+        field = model.model_fields.get(name)
+        if isinstance(value, bool) and field is not None and field.annotation is not bool:
+            problems.append(f"'{name}' was {str(value).lower()}, which is no value of it.")
+        if isinstance(value, list | dict) and not value:
+            problems.append(f"'{name}' is empty: leave it out or give a value.")
+        try:
+            compact_json(value).encode()
+        except (UnicodeEncodeError, ValueError):
+            problems.append(f"'{name}' has characters that are not valid text.")
+    if problems:
+        raise BadArgument(
+            " ".join(problems),
+            next_step=f"call {tool} again; what it takes here: {', '.join(model.model_fields)}",
+        )
 
 
 def describe_errors(error: ValidationError, tool: str, model: type[StrictArguments]) -> BadArgument:

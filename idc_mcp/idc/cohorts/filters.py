@@ -43,7 +43,10 @@ def _bounds(given: Any) -> Any:
         if len(given) != 2:
             raise ValueError("a range is {'from': …, 'to': …} or a list of two")
         return {"from": given[0], "to": given[1]}
-    return given if isinstance(given, dict) else {"from": given, "to": given}
+    bounds = given if isinstance(given, dict) else {"from": given, "to": given}
+    if any(isinstance(bound, bool) for bound in bounds.values()):
+        raise ValueError("true and false are no bounds")
+    return bounds
 
 
 def _range_schema(kind: str) -> dict[str, Any]:

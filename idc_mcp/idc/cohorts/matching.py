@@ -153,14 +153,14 @@ def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> Not
         : max(0, 4 - len(close))
     ]
     pattern = f"{value}*"
-    hint = f"the pattern '{pattern}', " if _fitting(name, pattern, known) else ""
+    hint = f"use the pattern '{pattern}', or " if _fitting(name, pattern, known) else ""
     return NotFound(
         f"{name} '{value}' matches no value of IDC {index.release.name}.",
         nearest=[
             f"{found} ({sum(known[one] for one in _fitting(name, found, known)):,} series)"
             for found in close[:5]
         ],
-        next_step=f"use one of these, {hint}or call "
+        next_step=f"{'use one of these, or ' if close else ''}{hint}call "
         f"idc_schema(table='index', column='{name}', contains='…')",
     )
 

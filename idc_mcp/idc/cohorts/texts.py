@@ -78,7 +78,7 @@ def _elsewhere(
     sister = SISTERS.get(name)
     if sister is None:
         return [], []
-    series = index.once(
+    series: dict[str, int] = index.once(
         "collection series",
         lambda: dict(index.rows("SELECT collection_id, series FROM facts.collections")),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from idc_mcp.answers import bytes_text
 from idc_mcp.errors import BadArgument
+from idc_mcp.idc.manifests.reading import SHOWN_CHARS, shortened
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import identifier
 from idc_mcp.index.layout import VALUE_COLUMNS
@@ -109,10 +110,13 @@ def group_column(name: str) -> str:
     for column in GROUP_COLUMNS:
         if column.lower() == name.strip().lower():
             return column
+    close = nearest(name[:SHOWN_CHARS], GROUP_COLUMNS, limit=1)
     raise BadArgument(
-        f"group_by={name!r} is not a column of few values.",
-        nearest=nearest(name, GROUP_COLUMNS),
-        next_step=f"give one of {', '.join(GROUP_COLUMNS)}; idc_sql groups by any other",
+        f"group_by={shortened(name)!r} is not a column of few values.",
+        nearest=close,
+        next_step="idc_schema(table='index') lists the columns"
+        if close
+        else f"give one of {', '.join(GROUP_COLUMNS)}; idc_sql groups by any other",
     )
 
 

@@ -11,6 +11,7 @@ from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc.citations import citations
 from idc_mcp.idc.citations.citations import CATALOGUE, Citations, Format
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.outputs import output_path, write_output
 
 _SHOWN_WITH_FILE = 3
@@ -46,11 +47,11 @@ def idc_citations(
     found = citations.cite(app.index, resolved, format, app.settings)
     if path is not None:
         write_output(path, citations.document(found, format, app.release_name))
-    ending = citations.SUFFIXES[format][0]
-    name = cohort if len(cohort) <= 100 else "…"
-    call = f"idc_citations(cohort={name!r}, format={format!r}, save_as='citations{ending}')"
-    if app.settings.hosted:
-        call = "ask for fewer collections at a time"
+    call = "ask for fewer collections at a time"
+    if not app.settings.hosted and path is None:
+        file = f"{resolved.handle}-citations{citations.SUFFIXES[format][0]}"
+        name = _name(app, cohort, resolved)
+        call = f"idc_citations(cohort={name!r}, format={format!r}, save_as={file!r})"
     return CitationsAnswer(
         release=app.release_name,
         understood=resolved.understood,
@@ -62,7 +63,7 @@ def idc_citations(
             limit=_SHOWN_WITH_FILE if path else None,
             rest="all are in the file" if path else call,
         ),
-        missing=_missing(found, call),
+        missing=_missing(found, f"idc_citations(cohort={_name(app, cohort, resolved)!r})"),
         idc=found.idc,
         methods=citations.methods_sentence(app.index, resolved),
         file=str(path or ""),
@@ -100,3 +101,10 @@ def _origin(found: Citations, form: Format) -> str:
         why += f". Built: {', '.join(item.doi for item in built[:20])}"
         why += "…" if len(built) > 20 else ""
     return ", ".join(parts) + why
+
+
+def _name(app: App, cohort: str, resolved: Cohort) -> str:
+    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
+    if len(cohort) <= 100 or resolved.spec is None:
+        return cohort
+    return app.cohorts.keep(resolved.spec).handle

@@ -9,6 +9,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc import licenses
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.terms import TERMS
 
 
@@ -20,6 +21,8 @@ class LicensesAnswer(Answer):
     may_be_used: str
     verdict: str
     allowed_part: str = ""
+    use: str
+    commercial: str
     licenses: Table
     obligations: list[str]
     withheld: Table | None = None
@@ -51,6 +54,8 @@ def idc_licenses(
         may_be_used=may,
         verdict=verdict,
         allowed_part=part,
+        use=use,
+        commercial=found.verdict,
         licenses=Table.of(
             ["license", "series", "bytes", "commercial", "url"],
             [
@@ -59,7 +64,7 @@ def idc_licenses(
             ],
         ),
         obligations=licenses.obligations(found),
-        withheld=_withheld(app, resolved.source, cohort) if kept else None,
+        withheld=_withheld(app, resolved, cohort) if kept else None,
         notes=licenses.contradictions(app.index, resolved.source),
     )
 
@@ -74,11 +79,18 @@ def _url(name: str) -> str | None:
     return TERMS[name].url if name in TERMS else None
 
 
-def _withheld(app: App, source: str, cohort: str) -> Table:
-    name = cohort if len(cohort) <= 100 else "…"
+def _withheld(app: App, resolved: Cohort, cohort: str) -> Table:
+    name = _name(app, cohort, resolved)
     return Table.of(
         ["collection_id", "license", "series", "bytes"],
-        licenses.withheld(app.index, source),
+        licenses.withheld(app.index, resolved.source),
         limit=20,
         rest=f"idc_size(cohort={name!r}, group_by='collection_id')",
     )
+
+
+def _name(app: App, cohort: str, resolved: Cohort) -> str:
+    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
+    if len(cohort) <= 100 or resolved.spec is None:
+        return cohort
+    return app.cohorts.keep(resolved.spec).handle

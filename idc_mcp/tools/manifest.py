@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, bytes_text
 from idc_mcp.app import App
 from idc_mcp.idc.buckets import Source
+from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.manifests import writing as manifests
 from idc_mcp.idc.manifests.writing import Format
 from idc_mcp.outputs import output_path
@@ -39,7 +41,7 @@ def idc_manifest(
     """Download manifest of a cohort: the URLs of its files (s5cmd, CSV, Parquet, JSON).
 
     With save_as a file and the one command that uses it; else a preview. Exact series and
-    bytes. Prior versions keep their own address. idc_download downloads and verifies.
+    bytes. Prior versions keep their own address.
     """
     resolved = app.cohorts.resolve(cohort)
     found = manifests.counts(app.index, resolved)
@@ -60,13 +62,36 @@ def idc_manifest(
         count = manifests.HOSTED_LINES if hosted else manifests.PREVIEW_LINES
         lines = manifests.preview(app.index, resolved, format, source, count)
         note = f"The first {min(found.series, count)} of {found.series:,} series."
-        if not hosted:
-            name = cohort if len(cohort) <= 100 else "…"
-            call = f"idc_manifest(cohort={name!r}, format={format!r}, source={source!r}, "
-            note += f" All of them: {call}save_as='manifest{suffixes[0]}')"
-        return answer.model_copy(update={"preview": lines, "note": f"{answer.note} {note}".strip()})
+        if hosted:
+            # What is shown of the tabular formats is CSV.
+            format = "csv" if suffixes[0] in (".parquet", ".json") else format
+            name = manifests.file_name(resolved, format, source)
+            path = Path(name)
+            note += f" The command is for a file {name} of these lines."
+        else:
+            name = manifests.file_name(resolved, format, source)
+            path = app.settings.output_dir / name
+            note += (
+                f" All of them: idc_manifest(cohort={_name(app, cohort, resolved)!r}, "
+                f"format={format!r}, source={source!r}, save_as={name!r}); the command is for "
+                "that file."
+            )
+        return answer.model_copy(
+            update={
+                "preview": lines,
+                "command": manifests.command(path, format, source),
+                "note": f"{answer.note} {note}".strip(),
+            }
+        )
     path = output_path(app.settings, save_as, suffixes)
     manifests.write(app.index, resolved, format, source, path)
     return answer.model_copy(
         update={"file": str(path), "command": manifests.command(path, format, source)}
     )
+
+
+def _name(app: App, cohort: str, resolved: Cohort) -> str:
+    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
+    if len(cohort) <= 100 or resolved.spec is None:
+        return cohort
+    return app.cohorts.keep(resolved.spec).handle

@@ -9,8 +9,11 @@ from pydantic import Field
 from idc_mcp.answers import Answer, Table, bytes_text
 from idc_mcp.app import App
 from idc_mcp.idc import sizes
+from idc_mcp.idc.cohorts.resolve import Cohort
 
 _MOST_GROUPS = 40
+_MOST_SQL = 400
+"""A definition longer than this is kept, and its handle told."""
 
 
 class SizeAnswer(Answer):
@@ -61,7 +64,7 @@ def idc_size(
                 for group in found.groups
             ],
             limit=_MOST_GROUPS,
-            rest=f"idc_sql over the cohort, GROUP BY {column}",
+            rest=_all_groups(app, resolved, cohort, column) if len(found.groups) > 1 else "",
         ),
         largest=Table.of(
             ["SeriesInstanceUID", "collection_id", "Modality", "size"],
@@ -75,6 +78,19 @@ def idc_size(
         shrink=sizes.savings(found, column),
         note=unknown if found.without_files else "",
     )
+
+
+def _all_groups(app: App, resolved: Cohort, cohort: str, column: str) -> str:
+    rows = f"({resolved.definition})"
+    if resolved.handle == cohort.strip().lower():
+        rows = resolved.handle
+    elif resolved.spec and (len(rows) > _MOST_SQL or resolved.handle in rows):
+        rows = app.cohorts.keep(resolved.spec).handle
+    sql = (
+        f"SELECT {column}, count(*) AS series, sum(instanceCount) AS files, "
+        f"sum(series_size_MB) AS MB FROM {rows} GROUP BY 1 ORDER BY 4 DESC"
+    )
+    return f"idc_sql(sql={sql!r})"
 
 
 def _share(part: int, found: sizes.Sizes) -> str:

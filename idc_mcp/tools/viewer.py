@@ -10,6 +10,8 @@ from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc.viewers import Links, Viewer, viewer_links
 
+_MOST_LINKS = 50
+
 
 class ViewerAnswer(Answer):
     """Links that open, one a study."""
@@ -27,7 +29,7 @@ def idc_viewer(
     viewer: Annotated[
         Viewer, Field(description="auto: OHIF for radiology, SLIM for slides")
     ] = "auto",
-    limit: Annotated[int, Field(ge=1, le=50, description="Most studies")] = 10,
+    limit: Annotated[int, Field(ge=1, le=_MOST_LINKS, description="Most studies")] = 10,
 ) -> ViewerAnswer:
     """Links to see images in the browser (OHIF, SLIM), without a download: one a study.
 
@@ -43,7 +45,7 @@ def idc_viewer(
              link.url]
             for link in found.links
         ],
-        rest="give identifiers of fewer studies, or a higher limit (at most 50)",
+        rest=_rest(cohort, viewer, limit),
     )  # fmt: skip
     table.more = _viewable(found, viewer) - len(found.links)
     return ViewerAnswer(
@@ -56,6 +58,12 @@ def idc_viewer(
             *(["Viewers show current versions only."] if resolved.prior else []),
         ],
     )
+
+
+def _rest(cohort: str, viewer: Viewer, limit: int) -> str:
+    if limit < _MOST_LINKS and len(cohort) <= 100:
+        return f"idc_viewer(cohort={cohort!r}, viewer={viewer!r}, limit={_MOST_LINKS})"
+    return f"give StudyInstanceUIDs of fewer studies (at most {_MOST_LINKS}) as cohort"
 
 
 def _viewable(found: Links, viewer: Viewer) -> int:

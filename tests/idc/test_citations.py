@@ -215,6 +215,20 @@ def test_tool_saves_all_and_shows_a_few(index, settings, form):
     assert "10.1148/rg.230180" in str(answer.idc)
 
 
+def test_where_more_citations_are_is_a_call_that_works(make_app):
+    app = make_app()
+    for form in ("apa", "bibtex", "csl-json"):
+        rest = idc_citations(app, "tcga_luad", format=form).citations.rest
+        arguments = eval(rest.replace("idc_citations(", "dict("))
+        assert app.cohorts.resolve("tcga_luad").handle in arguments["save_as"]
+        saved = idc_citations(app, **arguments)
+        assert Path(saved.file).exists()
+        assert saved.citations.rest == "all are in the file"
+    missing = idc_citations(app, "tcga_luad", format="turtle").missing
+    arguments = eval(missing.rest.replace("idc_citations(", "dict("))
+    assert idc_citations(app, **arguments).dois == len(missing.rows)
+
+
 def test_keys_of_doi_org_are_changed_only_where_taken():
     keys = {"a"}
     assert citations._with_new_key("@misc{a, x={}}", keys) == "@misc{a_2, x={}}"

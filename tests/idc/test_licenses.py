@@ -13,6 +13,7 @@ from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.licenses import judge, summary
 from idc_mcp.idc.terms import NOT_STATED, TERMS, allowed_names
 from idc_mcp.tools.licenses import idc_licenses
+from idc_mcp.tools.size import idc_size
 
 NLM = "National Library of Medicine Terms and Conditions; May 21, 2019"
 
@@ -140,6 +141,29 @@ def test_tool_gives_no_handle_where_all_or_nothing_may(index):
         )
         assert not answer.allowed_part
     assert idc_licenses(app_of(index, "true"), "x").may_be_used == "yes"
+
+
+def test_tool_says_which_use_was_asked_and_the_commercial_verdict(index):
+    duke = app_of(index, "collection_id = 'duke_breast_cancer_mri'")
+    answer = idc_licenses(duke, "x")
+    assert (answer.use, answer.may_be_used, answer.commercial) == ("any", "yes", "in part")
+    answer = idc_licenses(duke, "x", use="commercial")
+    assert (answer.use, answer.may_be_used, answer.commercial) == ("commercial", *2 * ["in part"])
+    for name, verdict in (("CC BY 4.0", "yes"), (NLM, "no")):
+        mine = app_of(index, f"license_short_name = '{name}'")
+        assert idc_licenses(mine, "x").commercial == verdict
+
+
+def test_where_more_is_withheld_is_a_call_that_works(make_app):
+    app = make_app()
+    everything = ", ".join(
+        name for (name,) in app.index.rows("SELECT DISTINCT collection_id FROM core.series")
+    )
+    for cohort in (everything, "duke_breast_cancer_mri"):
+        answer = idc_licenses(app, cohort, use="commercial")
+        arguments = eval(answer.withheld.rest.replace("idc_size(", "dict("))
+        assert arguments["group_by"] == "collection_id"
+        assert idc_size(app, **arguments).series == sum(row[1] for row in answer.licenses.rows)
 
 
 def test_a_contradiction_of_the_catalogue_is_told(index):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,6 +167,33 @@ def test_tool_previews_then_saves(tools, frame, form):
         idc_manifest(tools, "x", format=form, save_as=name)
 
 
+@pytest.mark.parametrize("source", ["aws", "gcs"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_preview_gives_the_command_and_a_call_that_works(make_app, form, source):
+    app = make_app()
+    handle = app.cohorts.resolve("4d_lung").handle
+    answer = idc_manifest(app, "4d_lung", format=form, source=source)
+    assert f"--endpoint-url {buckets.ENDPOINTS[source]} run" in answer.command
+    call = answer.note[answer.note.index("idc_manifest(") : answer.note.rindex(";")]
+    arguments = eval(call.replace("idc_manifest(", "dict("))
+    assert handle in arguments["save_as"]
+    saved = idc_manifest(app, **arguments)
+    assert saved.command == answer.command
+    assert Path(saved.file).exists()
+
+
+def test_a_long_list_is_named_by_its_handle(make_app):
+    app = make_app()
+    uids = app.index.rows("SELECT SeriesInstanceUID FROM core.series LIMIT 5")
+    answer = idc_manifest(app, ", ".join(uid for (uid,) in uids))
+    (handle,) = set(re.findall(r"cohort='(c_[0-9a-f]{12})'", answer.note))
+    assert idc_manifest(app, handle).series == 5
+
+
+def test_every_tool_that_the_description_names_exists():
+    assert "idc_download" not in idc_manifest.__doc__
+
+
 def test_tool_refuses_paths_outside_and_empty_cohorts(tools, index):
     with pytest.raises(IdcError):
         idc_manifest(tools, "x", save_as="../../m.s5cmd")
@@ -187,5 +215,11 @@ def test_a_shared_server_gives_a_small_manifest_whole(tools, settings):
     answer = idc_manifest(hosted, "rider_lung_ct")
     assert len(answer.preview) == min(answer.series, manifests.HOSTED_LINES)
     assert "save_as" not in answer.note
+    assert answer.command.endswith("run c_test.s5cmd")
+    for form in ("csv", "parquet", "json"):
+        command = idc_manifest(hosted, "rider_lung_ct", format=form, source="gcs").command
+        assert command.startswith("sed")
+        assert "c_test-gcs.csv | s5cmd" in command
+        assert "https://storage.googleapis.com run" in command
     with pytest.raises(Refused):
         idc_manifest(hosted, "rider_lung_ct", save_as="m.s5cmd")

@@ -12,7 +12,9 @@ from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc import sizes
 from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.size import idc_size
+from idc_mcp.tools.sql import idc_sql
 
 
 def cohort_of(where: str) -> Cohort:
@@ -73,7 +75,13 @@ def test_files_of_prior_versions_are_unknown_not_zero(index):
 def test_unknown_and_wide_columns_are_errors(index):
     with pytest.raises(BadArgument) as error:
         sizes.measure(index, cohort_of("true"), "Modalty")
-    assert "Modality" in error.value.nearest
+    assert str(error.value) == (
+        "group_by='Modalty' is not a column of few values. Nearest: Modality. "
+        "Next: idc_schema(table='index') lists the columns"
+    )
+    with pytest.raises(BadArgument) as error:
+        sizes.measure(index, cohort_of("true"), "§" * 5_000_000)
+    assert len(str(error.value)) < 600
     with pytest.raises(BadArgument):
         sizes.measure(index, cohort_of("true"), "SeriesInstanceUID")
     assert sizes.group_column(" modality ") == "Modality"
@@ -101,6 +109,19 @@ def test_slides_are_the_first_thing_to_leave_out(index):
     first = sizes.savings(sizes.measure(index, cohort_of("true")), "Modality")[0]
     assert first.startswith("without Modality SM (whole-slide")
     assert "−49 TB (49%)" in first
+
+
+def test_where_more_groups_are_is_a_call_that_works(make_app):
+    app = make_app()
+    handle = idc_cohort(app, identifiers=["nlst"]).handle
+    listed = ",".join(
+        row[0] for row in app.index.rows("SELECT DISTINCT collection_id FROM core.series LIMIT 99")
+    )
+    for cohort in (handle, "nlst", listed, f"{handle}, 4d_lung"):
+        answer = idc_size(app, cohort)
+        arguments = eval(answer.groups.rest.replace("idc_sql(", "dict("))
+        groups = idc_sql(app, **arguments).result
+        assert sum(row[1] for row in groups.rows) == answer.series
 
 
 def test_tool(index, settings):

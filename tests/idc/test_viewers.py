@@ -109,3 +109,5 @@ def test_tool_tells_the_total_and_what_it_left_out(index):
     answer = idc_viewer(app, "x", viewer="slim", limit=2)
     assert len(answer.links.rows) + answer.links.more <= answer.studies
     assert "radiology studies left out" in answer.notes[0]
+    assert answer.links.rest == "idc_viewer(cohort='x', viewer='slim', limit=50)"
+    assert "limit=" not in idc_viewer(app, "x", limit=50).links.rest

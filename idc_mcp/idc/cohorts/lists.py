@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from idc_mcp.answers import plain
-from idc_mcp.errors import BadArgument, NotFound, Refused
+from idc_mcp.errors import BadArgument, NotFound, Refused, SqlError
 from idc_mcp.files import private_directory, scratch_file
 from idc_mcp.idc.cohorts.definitions import SeriesSet
 from idc_mcp.idc.cohorts.files import CohortFiles
-from idc_mcp.idc.manifests.reading import parse_manifest
+from idc_mcp.idc.manifests.reading import (
+    UID_COLUMN,
+    URL_COLUMNS,
+    UUID_COLUMN,
+    Problem,
+    parse_manifest,
+    shortened,
+)
 from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
 
 SERIES_COLUMNS = ("crdc_series_uuid", "SeriesInstanceUID")
 MAX_MANIFEST_BYTES = 256_000_000
+
+_GIVEN_TABLE = "c_000000000000"
+"""The name under which the processes for SQL know a Parquet manifest."""
+
+_PARQUET_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -31,10 +44,14 @@ class Listed:
 class SeriesLists:
     """Turns series that were given one by one into a kept set."""
 
-    def __init__(self, index: Index, pool: SqlPool, files: CohortFiles) -> None:
+    def __init__(
+        self, index: Index, pool: SqlPool, files: CohortFiles, output_dir: Path | None = None
+    ) -> None:
         self.index = index
         self.pool = pool
         self.files = files
+        self.output_dir = output_dir
+        """Where `save_as` writes: manifests are looked for there too."""
 
     def of_sql(self, sql: str, views: Mapping[str, str]) -> SeriesSet:
         """The series that a caller's SELECT yields; `views` are the cohorts that it may name.
@@ -66,36 +83,43 @@ class SeriesLists:
     def of_manifest(self, manifest: str, *, hosted: bool) -> Listed:
         """The series of a manifest: the path of a file on this machine, or its text.
 
+        Of a file nothing is told but what a manifest says, lest a path that was talked into the
+        call give away the file behind it.
+
         Raises
         ------
         BadArgument
-            The file cannot be read, or no line of it names a series.
+            The file is none or cannot be read, or no line of it names a series.
         Refused
             A path is given to a server that is not on the caller's machine.
         NotFound
             None of its series is in this release or among its prior versions.
         """
-        text = manifest if _is_text(manifest) else _read(manifest, hosted=hosted)
+        from_file = not _is_text(manifest)
+        text = self._text_of_file(manifest.strip(), hosted=hosted) if from_file else manifest
         parsed = parse_manifest(text)
         if not parsed.series_uuids and not parsed.series_instance_uids:
-            lines = ", ".join(f"line {number}: {why}" for number, _, why in parsed.problems[:3])
+            lines = ", ".join(_told(problem, from_file) for problem in parsed.problems[:3])
             raise BadArgument(
                 f"No line of the manifest names a series ({lines or 'it is empty'}).",
                 next_step="give a manifest of the IDC portal or s5cmd (cp s3://bucket/uuid/* .), "
                 "or a list of crdc_series_uuid or SeriesInstanceUID, one a line",
             )
-        listed = self.of_list(parsed.series_uuids, parsed.series_instance_uids)
+        listed = self.of_list(parsed.series_uuids, parsed.series_instance_uids, quiet=from_file)
         notes = list(listed.notes)
         if parsed.problems:
-            number, _, why = parsed.problems[0]
             notes.append(
                 f"{plain(len(parsed.problems))} lines were not understood "
-                f"(the first: line {number}, {why})"
+                f"(the first: {_told(parsed.problems[0], from_file)})"
             )
         return Listed(listed.series, notes)
 
-    def of_list(self, uuids: Sequence[str], instance_uids: Sequence[str]) -> Listed:
+    def of_list(
+        self, uuids: Sequence[str], instance_uids: Sequence[str], *, quiet: bool = False
+    ) -> Listed:
         """The series of crdc_series_uuids and SeriesInstanceUIDs; unknown ones are counted.
+
+        `quiet`: where none is known, they are not told again.
 
         Raises
         ------
@@ -127,9 +151,10 @@ class SeriesLists:
             )
             total = len(set(uuids)) + len(set(instance_uids))
             if len(missing) >= total:
+                first = "" if quiet else f", the first being {missing[0][0]}"
                 raise NotFound(
                     f"None of the {plain(total)} series is in IDC {self.index.release.name} or "
-                    f"among its prior versions, the first being {missing[0][0]}.",
+                    f"among its prior versions{first}.",
                     next_step="check where the list comes from",
                 )
             if missing:
@@ -140,6 +165,69 @@ class SeriesLists:
                     f"{shown}{', …' if len(missing) > 3 else ''}"
                 )
             return Listed(self.files.keep_series(known), notes)
+
+    def _text_of_file(self, name: str, *, hosted: bool) -> str:
+        """The text of a manifest file; of a Parquet file the columns that name series, as CSV."""
+        if hosted:
+            raise Refused(
+                "This server is not on your machine and reads no files of it.",
+                next_step="give the manifest's text instead of its path",
+            )
+        try:
+            path = self._found(name)
+            content = _content(path)
+            if path.suffix.lower() == ".parquet" or content.startswith(_PARQUET_MAGIC):
+                return self._text_of_parquet(path, content)
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise _unreadable(name, "it is not text") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or "this is no path"
+            if isinstance(error, FileNotFoundError) and self.output_dir is not None:
+                reason += f" (relative paths are also looked for below {self.output_dir})"
+            raise _unreadable(name, reason) from None
+
+    def _found(self, name: str) -> Path:
+        path = Path(name).expanduser()
+        if self.output_dir is not None and not path.is_absolute() and not path.exists():
+            saved = self.output_dir / path
+            path = saved if saved.exists() else path
+        return path.resolve()
+
+    def _text_of_parquet(self, path: Path, content: bytes) -> str:
+        # Read in the processes that callers' SQL runs in: a file made to do harm is held there.
+        private_directory(self.files.directory)
+        with (
+            scratch_file(self.files.directory, ".parquet") as given,
+            scratch_file(self.files.directory, ".csv") as result,
+        ):
+            given.write_bytes(content)
+            table = {_GIVEN_TABLE: f"SELECT * FROM read_parquet({literal(str(given))})"}
+            try:
+                present = self.pool.run(
+                    f"SELECT * FROM {_GIVEN_TABLE} LIMIT 0", max_rows=1, cohorts=table
+                ).columns
+                known = {column.lower() for column in (UUID_COLUMN, UID_COLUMN, *URL_COLUMNS)}
+                named = ", ".join(identifier(name) for name in present if name.lower() in known)
+                if named:
+                    self.pool.run(
+                        f"SELECT {named} FROM {_GIVEN_TABLE}",
+                        max_rows=1,
+                        cohorts=table,
+                        save_to=result,
+                        save_format="csv",
+                    )
+            except SqlError:
+                raise _unreadable(path, "it is damaged, or no Parquet file") from None
+            if not named:
+                raise BadArgument(
+                    f"The manifest {shortened(str(path))!r} has no column that names series.",
+                    nearest=(UUID_COLUMN, UID_COLUMN, URL_COLUMNS[0]),
+                    next_step="give a Parquet file with one of these columns",
+                )
+            if result.stat().st_size > MAX_MANIFEST_BYTES:
+                raise _unreadable(path, f"it names series in over {MAX_MANIFEST_BYTES:,} bytes")
+            return result.read_text(encoding="utf-8")
 
     def _keep(self, column: str, name: str, result: Path) -> SeriesSet:
         rows = f"read_parquet({literal(str(result))})"
@@ -171,29 +259,56 @@ class SeriesLists:
 
 
 def _is_text(manifest: str) -> bool:
-    return "\n" in manifest.strip() or "://" in manifest
+    line = manifest.strip()
+    if "\n" in line or "\r" in line or "://" in line:
+        return True
+    parsed = parse_manifest(line)
+    return bool(parsed.series_uuids or parsed.series_instance_uids)
 
 
-def _read(path_text: str, *, hosted: bool) -> str:
-    if hosted:
-        raise Refused(
-            "This server is not on your machine and reads no files of it.",
-            next_step="give the manifest's text instead of its path",
-        )
-    path = Path(path_text).expanduser()
-    try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BadArgument(
-                f"{path} has more than {MAX_MANIFEST_BYTES:,} bytes.",
-                next_step="give a manifest of series, not of instances",
-            )
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+def _told(problem: Problem, from_file: bool) -> str:
+    text = "" if from_file else f" ({problem.text!r})"
+    return f"line {problem.line}: {problem.why}{text}"
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file, at most as many as a manifest may have.
+
+    Raises
+    ------
+    BadArgument
+        It is something else, empty, or too large.
+    OSError
+    """
+    # Looked at before it is opened: opening a pipe waits, opening a device may do something.
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _unreadable(path, f"it is {_kind(found.st_mode)}, not a regular file")
+    if not found.st_size:  # so are the kernel's files, which may have no end
+        raise _unreadable(path, "it is empty")
+    with path.open("rb") as file:
+        content = file.read(MAX_MANIFEST_BYTES + 1)
+    if len(content) > MAX_MANIFEST_BYTES:
         raise BadArgument(
-            f"The manifest {str(path)[:200]!r} cannot be read: {reason}.",
-            next_step="give the absolute path of a manifest file, or its text",
-        ) from None
+            f"The manifest {shortened(str(path))!r} has more than {MAX_MANIFEST_BYTES:,} bytes.",
+            next_step="give a manifest of series, not of instances",
+        )
+    return content
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
+
+
+def _unreadable(path: Path | str, reason: str) -> BadArgument:
+    return BadArgument(
+        f"The manifest {shortened(str(path))!r} cannot be read: {reason}.",
+        next_step="give the absolute path of a manifest file, or its text",
+    )
 
 
 def _lines(path: Path) -> str:

@@ -44,11 +44,16 @@ URL_COLUMNS = ("series_aws_url", "series_gcs_url", "url", "gcs_url", "aws_url")
 _COLUMNS = {name.lower(): name for name in (UUID_COLUMN, UID_COLUMN, *URL_COLUMNS)}
 
 _TCIA_LIST = "ListOfSeriesToDownload="
-_SHOWN_CHARS = 120
+SHOWN_CHARS = 80
+"""Most of a line that is told again, however long it is."""
 
 
 class Problem(NamedTuple):
-    """A line (or record of a CSV, or item of a JSON list; from 1) that names no series."""
+    """A line (or record of a CSV, or item of a JSON list; from 1) that names no series.
+
+    `text` is its beginning. `why` holds nothing of it, so that it may be told of a file whose
+    content may not.
+    """
 
     line: int
     text: str
@@ -103,8 +108,7 @@ class _Reader:
     def take(self, line: int, text: str, named: _Named | str) -> None:
         """Book a line: what it names, or why it names nothing."""
         if isinstance(named, str):
-            shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
-            self.parsed.problems.append(Problem(line, shown, named))
+            self.parsed.problems.append(Problem(line, shortened(text), named))
             return
         before = len(self.uuids) + len(self.uids)
         self.uuids.update(dict.fromkeys(named.uuids))
@@ -119,6 +123,11 @@ class _Reader:
         self.parsed.series_uuids = list(self.uuids)
         self.parsed.series_instance_uids = list(self.uids)
         return self.parsed
+
+
+def shortened(text: str) -> str:
+    """The beginning of a line, where it is too long to be told whole."""
+    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 
 
 def parse_manifest(text: str) -> ParsedManifest:
@@ -203,8 +212,7 @@ def _named_by_word(word: str) -> _Named | str:
         return _Named(uuids=(word.lower(),))
     if re.fullmatch(_UID, word):
         return _Named(uids=(word,))
-    shown = word if len(word) <= 40 else f"{word[:40]}…"
-    return f"{shown!r} is neither a SeriesInstanceUID, a crdc_series_uuid nor the address of one"
+    return "it has what is neither a SeriesInstanceUID, a crdc_series_uuid nor the address of one"
 
 
 # -- tables and JSON -----------------------------------------------------------------------
@@ -282,4 +290,4 @@ def _read_items(items: list[Any], reader: _Reader) -> None:
             cells = (str(values.get(name) or "").strip() for name in order)
             _take_cells(reader, number, str(item), cells)
         else:
-            reader.take(number, repr(item), "it is neither a text nor an object")
+            reader.take(number, json.dumps(item), "it is neither a text nor an object")

@@ -16,6 +16,7 @@ from idc_mcp.errors import BadArgument
 from idc_mcp.files import whole_file
 from idc_mcp.idc.buckets import ENDPOINTS, Source, addressed
 from idc_mcp.idc.licenses import summary
+from idc_mcp.idc.manifests.reading import shortened
 from idc_mcp.idc.sql import literal, literals
 
 if TYPE_CHECKING:
@@ -81,10 +82,15 @@ def counts(index: Index, cohort: Cohort) -> Counts:
     found = Counts(*map(int, row or (0, 0, 0, 0)))
     if not found.series:
         raise BadArgument(
-            f"The cohort has no series: {cohort.understood}.",
+            f"The cohort has no series: {shortened(cohort.understood)}.",
             next_step="widen it with idc_cohort, or look for its parts with idc_search",
         )
     return found
+
+
+def file_name(cohort: Cohort, form: Format, source: Source) -> str:
+    """A name for the file that no other manifest has."""
+    return f"{cohort.handle}{'' if source == 'aws' else f'-{source}'}{SUFFIXES[form][0]}"
 
 
 def preview(

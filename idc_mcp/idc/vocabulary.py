@@ -141,6 +141,36 @@ SPELLED_OUT: dict[str, str] = {
 }
 """Abbreviations of diseases: what stands in the text of cancer_types."""
 
+MAKERS: dict[str, tuple[str, ...]] = {
+    word: patterns
+    for words, patterns in (
+        (("ge", "general electric", "ge healthcare", "ge medical systems"),
+         ("GE", "GE *", "GE_*", "*GE Healthcare*", "GEMS")),
+        (("siemens", "siemens healthineers"), ("SIEMENS*",)),
+        (("philips", "phillips"), ("Philips*",)),
+        (("toshiba", "canon"), ("TOSHIBA*", "Canon*")),
+        (("hologic", "lorad"), ("HOLOGIC*", "LORAD*")),
+        (("carestream", "kodak"), ("Carestream*", "KODAK*")),
+        (("agfa",), ("Agfa*",)),
+        (("fuji", "fujifilm"), ("FUJI*",)),
+        (("hitachi",), ("Hitachi*",)),
+        (("varian",), ("Varian*",)),
+        (("elekta",), ("Elekta*",)),
+        (("leica", "aperio"), ("Leica*",)),
+        (("zeiss", "carl zeiss"), ("*ZEISS",)),
+        (("hamamatsu",), ("Hamamatsu*",)),
+        (("united imaging", "uih"), ("UIH*",)),
+        (("samsung",), ("Samsung*",)),
+        (("picker",), ("PICKER*",)),
+        (("neusoft",), ("Neusoft*",)),
+        (("konica", "minolta"), ("KONICA*",)),
+        (("sonosite",), ("SonoSite*",)),
+        (("mim", "mim software"), ("MIM *", "*/ MIM*")),
+    )
+    for word in words
+}  # fmt: skip
+"""Makers as people say them: how Manufacturer spells them, as patterns of a filter."""
+
 COMMERCIAL = frozenset({"commercial", "commercially"})
 """Words that ask for data of commercial use."""
 
@@ -204,6 +234,24 @@ STOPWORDS = frozenset({
 })  # fmt: skip
 """Words that say nothing about the data."""
 
+NEGATIONS = frozenset({
+    "no", "non", "not", "without", "lacking", "missing", "empty", "null",
+})  # fmt: skip
+"""Words that turn the next one around; before a column they ask for series without a value."""
+
+EMPTY = frozenset({"missing", "empty", "null"})
+"""Negations that may also follow the column."""
+
+NOT_NEGATED = frozenset({"small", "hodgkin", "muscle", "special", "invasive", "seminomatous"})
+"""Words whose negation is a name: non-small cell, no special type."""
+
+SQL_WORDS = frozenset({
+    "alter", "asc", "between", "count", "create", "delete", "desc", "distinct", "drop", "exist",
+    "group", "having", "insert", "join", "like", "limit", "order", "schema", "select", "table",
+    "union", "update", "value", "view",
+})  # fmt: skip
+"""Words of SQL: never a typing error."""
+
 RENAMED_COLUMNS: dict[str, str] = {
     "CancerTypes": "cancer_types",
     "CancerType": "cancer_types",
@@ -243,7 +291,8 @@ def suggestions(column: str, value: str) -> list[str]:
     """What the catalogue may call `value` in a column, best first; not checked against it.
 
     `suggestions("Modality", "MRI")` is `["MR"]`, `suggestions("tumor_locations", "renal")` is
-    `["kidney"]`.
+    `["kidney"]`; for makers they are patterns: `suggestions("Manufacturer", "Siemens")` is
+    `["SIEMENS*"]`.
     """
     word = folded(value)
     if column == "Modality":
@@ -252,6 +301,8 @@ def suggestions(column: str, value: str) -> list[str]:
             for code, (name, words) in MODALITIES.items()
             if word in words or word == name or word.removesuffix("s") in words
         ]
+    if column == "Manufacturer":
+        return list(MAKERS.get(word, ()))
     same = [other for group in SAME if word in group for other in group if other != word]
     others = [*same, *NEAR.get(word, ())]
     return [other.upper() for other in others] if column == "BodyPartExamined" else others

@@ -33,6 +33,9 @@ COLLECTION_VALUE_WEIGHTS = {
 }  # fmt: skip
 """The same for `collections_index`; its comma-joined texts are searched part by part."""
 
+DERIVED = frozenset({"ANN", "KO", "M3D", "PR", "REG", "RTSTRUCT", "RWV", "SEG", "SR"})
+"""Modalities of objects made from images."""
+
 _DISEASES = ("oma", "omas", "leukemia", "carcinoma")
 
 
@@ -73,6 +76,10 @@ class Documents:
     postings: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     """What collections, analysis results, tables and columns are called, joined."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Columns of `index` by their names, joined."""
+    species: dict[str, str] = field(default_factory=dict)
+    """Species by their names, joined."""
     spelling: dict[str, int] = field(default_factory=dict)
     """Words worth correcting a typing error to, with how many documents have them."""
 
@@ -163,6 +170,7 @@ def _add_collections(documents: Documents, collections: dict[str, dict[str, Any]
             (_diseases(facets["cancer_types"]), max(0.4, types)),
             (words_of(" ".join(facets["tumor_locations"])), max(0.4, 0.9 * sites)),
             (words_of(row["species"] or ""), 0.9),
+            ([f"species:{joined(part)}" for part in facets["species"]], 1.0),
             (words_of(row["program_id"] or ""), 0.5),
             (words_of(" ".join(row["body_parts"])), 0.4),
             (words_of(" ".join(filter(None, row["titles"] or []))), 0.3),
@@ -199,8 +207,16 @@ def _add_analysis_results(
             for name in ("cancer_types", "tumor_locations")
             for text in parts_of(collections.get(source, {}).get(name))
         ]
+        images = {
+            code
+            for source in (sources if len(sources) <= 3 else ())
+            for code in collections.get(source, {}).get("modalities", ())
+            if code not in DERIVED
+        }
+        images = images if len(images) == 1 else set()
         words = _weigh(
             ([f"modality:{code}" for code in counts[id_]], 1.0),
+            ([f"modality:{code}" for code in images], 0.5),
             ([joined(id_), *words_of(id_), *words_of(title or "")], 1.0),
             ([joined(source) for source in sources], 0.8),
             (_diseases(topics), 0.5),
@@ -227,6 +243,8 @@ def _add_schemas(documents: Documents, index: Index, schemas: Iterable[TableSche
             spell=False,
         )
         for column in schema.columns:
+            if schema.name == MAIN_TABLE:
+                documents.columns[joined(column.name)] = column.name
             weight = 1.0 if schema.name == MAIN_TABLE else 0.9 if schema.name in rows else 0.8
             documents.add(
                 Document(
@@ -272,10 +290,13 @@ def _add_value(documents: Documents, document: Document) -> None:
     column = document.text
     words = words_of(document.name)
     document.words = max(1, len(set(words)))
+    if column == "species":
+        documents.species[joined(document.name)] = document.name
     documents.add(
         document,
         _weigh(
             ([f"modality:{document.name}"] if column == "Modality" else (), 1.0),
+            ([f"species:{joined(document.name)}"] if column == "species" else (), 1.0),
             (words, 1.0),
             ([f"column:{document.table}.{column}"], 0.3),
             (words_of(spaced(column)), 0.25),

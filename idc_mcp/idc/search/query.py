@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from idc_mcp.idc import vocabulary
+from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.search.documents import Documents
 from idc_mcp.idc.search.words import joined, plain_words, stem, words_of
 
 SAME_WEIGHT, LONGER_WEIGHT, NEAR_WEIGHT = 0.95, 0.6, 0.45
 LONGEST_PHRASE = 3
-LEAST_LIKENESS = 78.0
-"""Of 100: below that another spelling is another word."""
+SHORTEST_CORRECTED = 5
+"""Letters of a word that may be a typing error; most shorter ones are like some other word."""
+LEAST_LIKENESS = 88.0
+"""Of 100: below that a word more than one edit away is another word."""
 
 
 @dataclass(slots=True)
@@ -25,7 +28,8 @@ class Term:
     """One idea of a query.
 
     `alternatives` are words of the inverted index with weights; `modalities` the codes it
-    stands for; `word` is what to look for in a text.
+    stands for; `word` is what to look for in a text; `filter` a filter's name and values, where
+    the term says just that.
     """
 
     text: str
@@ -34,6 +38,7 @@ class Term:
     modalities: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     known: bool = True
+    filter: tuple[str, list[str]] | None = None
 
     @property
     def weak(self) -> bool:
@@ -43,13 +48,19 @@ class Term:
 
 @dataclass(slots=True)
 class Query:
-    """A query as it was read; `names` are runs of terms that are a name when joined."""
+    """A query as it was read.
+
+    `names` are runs of terms that are a name when joined; `filters` what negations ask for;
+    `unsearched` the negations that nothing answers to.
+    """
 
     text: str
     terms: list[Term] = field(default_factory=list)
     names: dict[str, range] = field(default_factory=dict)
     corrected: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    filters: dict[str, object] = field(default_factory=dict)
+    unsearched: list[str] = field(default_factory=list)
 
     @property
     def understood(self) -> str:
@@ -58,11 +69,17 @@ class Query:
         for term in self.terms:
             if term.modalities:
                 parts.append(f"{term.text} = Modality {'/'.join(term.modalities)}")
+            elif term.filter and term.filter[0] == "species":
+                parts.append(f"{term.text} = species {'/'.join(term.filter[1])}")
             elif term.columns:
                 parts.append(f"{term.text} = {'/'.join(term.columns)}")
             else:
                 parts.append(term.text)
         read = ", ".join(parts)
+        for name, value in self.filters.items():
+            read += f"; {name} {'empty' if value == 'null' else value}"
+        if self.unsearched:
+            read += "; not searched: " + ", ".join(f"'{words}'" for words in self.unsearched)
         for typed, word in self.corrected.items():
             read += f"; '{typed}' read as '{word}'"
         if self.unknown:
@@ -87,6 +104,11 @@ def _phrases() -> dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 @cache
+def _makers() -> dict[tuple[str, ...], tuple[str, ...]]:
+    return {tuple(words_of(said)): patterns for said, patterns in vocabulary.MAKERS.items()}
+
+
+@cache
 def _same() -> dict[str, tuple[str, ...]]:
     return {word: group for group in vocabulary.SAME for word in group}
 
@@ -94,7 +116,7 @@ def _same() -> dict[str, tuple[str, ...]]:
 @cache
 def _vocabulary() -> frozenset[str]:
     """Every single word that the vocabulary knows."""
-    words = {word for phrase in _phrases() for word in phrase}
+    words = {word for phrase in (*_phrases(), *_makers()) for word in phrase}
     words |= set(_same()) | set(vocabulary.NEAR) | vocabulary.WEAK
     return frozenset(words)
 
@@ -111,19 +133,80 @@ def read_query(text: str, documents: Documents) -> Query:
             words[place] = better
     place = 0
     while place < len(words):
-        for length in range(min(LONGEST_PHRASE, len(words) - place), 0, -1):
-            phrase = tuple(words[place : place + length])
-            if length == 1 or phrase in _phrases():
-                term = _term(phrase, documents)
-                term.text = " ".join(word for word, _ in typed[place : place + length])
-                if term.known:
-                    query.terms.append(term)
-                else:
-                    query.unknown.append(term.text)
-                place += length
-                break
+        if _negates(words, place):
+            place += _read_negation(query, typed, words, place, documents)
+            continue
+        length = _length(words, place, documents)
+        term = _term(tuple(words[place : place + length]), documents)
+        term.text = " ".join(word for word, _ in typed[place : place + length])
+        if term.known:
+            query.terms.append(term)
+        else:
+            query.unknown.append(term.text)
+        place += length
     _find_names(query, documents)
     return query
+
+
+def _length(words: list[str], place: int, documents: Documents) -> int:
+    """How many words from there are one idea."""
+    for length in range(min(LONGEST_PHRASE, len(words) - place), 1, -1):
+        phrase = tuple(words[place : place + length])
+        if phrase in _phrases() or phrase in _makers() or "".join(phrase) in documents.columns:
+            return length
+    return 1
+
+
+def _negates(words: list[str], place: int) -> bool:
+    after = words[place + 1] if place + 1 < len(words) else ""
+    return words[place] in vocabulary.NEGATIONS and after not in vocabulary.NOT_NEGATED
+
+
+def _read_negation(
+    query: Query,
+    typed: list[tuple[str, str]],
+    words: list[str],
+    place: int,
+    documents: Documents,
+) -> int:
+    """Read a negation and what it negates; how many words that were."""
+    if words[place] in vocabulary.EMPTY and query.terms:
+        name = _nullable(query.terms[-1])
+        if name:
+            query.filters[name] = "null"
+            return 1
+    start = place + 1
+    if start == len(words):
+        query.unsearched.append(typed[place][0])
+        return 1
+    length = _length(words, start, documents)
+    end = start + length
+    term = _term(tuple(words[start:end]), documents)
+    term.text = " ".join(word for word, _ in typed[start:end])
+    if name := _nullable(term):
+        query.filters[name] = "null"
+        query.terms.append(term)
+    elif term.word in documents.species:
+        others = {key: name for key, name in documents.species.items() if key != term.word}
+        query.terms.append(
+            Term(
+                f"{typed[place][0]}-{term.text}",
+                f"non{term.word}",
+                {f"species:{key}": 1.0 for key in others},
+                filter=("species", sorted(others.values())),
+            )
+        )
+    else:
+        query.unsearched.append(f"{typed[place][0]} {term.text}")
+    return 1 + length
+
+
+def _nullable(term: Term) -> str:
+    """The column that the term names, where a filter can ask for its empty values."""
+    if term.word in vocabulary.COMMERCIAL or term.word in ("female", "male"):
+        return ""
+    names = [column.removeprefix("index.") for column in term.columns]
+    return next((name for name in names if name in (*Filters.COLUMNS, *Filters.TEXTS)), "")
 
 
 def _find_names(query: Query, documents: Documents) -> None:
@@ -141,6 +224,8 @@ def _find_names(query: Query, documents: Documents) -> None:
 
 def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
     codes, columns = _phrases().get(phrase, ((), ()))
+    if not columns and (name := documents.columns.get("".join(phrase))):
+        columns = (f"index.{name}",)
     alternatives = {f"modality:{code}": 1.0 for code in codes}
     alternatives |= {f"column:{name}": 1.0 for name in columns}
     if len(phrase) == 1:
@@ -148,13 +233,17 @@ def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
         share = 0.6 if codes else 1.0
         for word, weight in _alternatives(phrase[0], documents).items():
             alternatives[word] = max(alternatives.get(word, 0.0), weight * share)
+    makers = _makers().get(phrase, ())
+    for pattern in makers:
+        alternatives.setdefault(words_of(pattern)[0], SAME_WEIGHT)
     if 0 < len(codes) <= 2:
         for code in codes:
             for other in vocabulary.MODALITIES[code][1]:
                 if " " not in other and len(other) > 2:
                     alternatives.setdefault(words_of(other)[0], NEAR_WEIGHT)
     known = any(word in documents.postings for word in alternatives)
-    return Term(" ".join(phrase), phrase[-1], alternatives, codes, columns, known)
+    fixed = ("Manufacturer", list(makers)) if makers else None
+    return Term(" ".join(phrase), phrase[-1], alternatives, codes, columns, known, fixed)
 
 
 def _alternatives(word: str, documents: Documents) -> dict[str, float]:
@@ -175,7 +264,11 @@ def _alternatives(word: str, documents: Documents) -> dict[str, float]:
 
 def _correction(word: str, documents: Documents) -> str | None:
     """The word that was meant, where this one is known to nobody."""
-    if len(word) < 4 or not word.isalpha() or word in _vocabulary() or word in documents.spelling:
+    if len(word) < SHORTEST_CORRECTED or not word.isalpha():
+        return None
+    if word in vocabulary.SQL_WORDS | vocabulary.STOPWORDS | vocabulary.NEGATIONS:
+        return None
+    if word in _vocabulary() or word in documents.spelling:
         return None
     longer = [known for known in documents.spelling if known.startswith(word)]
     close = [known for known in longer if len(known) - len(word) <= 3]
@@ -183,12 +276,14 @@ def _correction(word: str, documents: Documents) -> str | None:
         return max(close, key=lambda known: documents.spelling[known])
     if longer or word in documents.postings:
         return None
-    from rapidfuzz import fuzz, process  # noqa: PLC0415  only where a word is unknown
+    from rapidfuzz import distance, fuzz, process  # noqa: PLC0415  only where a word is unknown
 
     candidates = [known for known in {*documents.spelling, *_vocabulary()} if len(known) >= 4]
-    found = process.extract(
-        word, candidates, scorer=fuzz.ratio, score_cutoff=LEAST_LIKENESS, limit=5
-    )
+    found = [
+        hit
+        for hit in process.extract(word, candidates, scorer=fuzz.ratio, limit=10)
+        if hit[1] >= LEAST_LIKENESS or distance.OSA.distance(word, str(hit[0])) <= 1
+    ]
     if not found:
         return None
     best = max(found, key=lambda hit: (hit[1], documents.spelling.get(str(hit[0]), 0)))

@@ -102,6 +102,8 @@ def _rank(kind: Kind, hits: list[Hit], query: Query, lenient: bool) -> list[Hit]
     for place in strong:
         # Where some are about a word, those that only mention it are left out.
         best = max((hit.terms[place] for hit in kept), default=0.0)
+        if best <= least:
+            continue  # a word that none is about drops none
         kept = [hit for hit in kept if hit.terms[place] >= 0.35 * best]
     for hit in kept:
         hit.score += 0.15 * log10(1 + _relevant_series(hit.document, terms))

@@ -15,6 +15,7 @@ from idc_mcp.errors import BadArgument, NotFound, quoted
 from idc_mcp.idc.cautions import SEGMENTED_ANATOMY
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.search.documents import (
+    DERIVED,
     KINDS,
     Document,
     Documents,
@@ -111,8 +112,7 @@ class SearchIndex:
                 rows = [_row(kind, hit, read) for hit in best[:most]]
                 table = Table(columns=list(columns), rows=rows, more=left, rest=rest)
                 setattr(found, name, table)
-        shown = {kind: [hit.document for hit in best] for kind, best in ranked.items()}
-        found.next = next_calls(read, shown, _most_likely(ranked), documents)
+        found.next = next_calls(read, ranked, _most_likely(ranked, read), documents)
         return found
 
 
@@ -133,11 +133,16 @@ def _check(query: str, kinds: Iterable[str]) -> None:
         )
 
 
-def _most_likely(ranked: dict[Kind, list[Hit]]) -> Document | None:
+def _most_likely(ranked: dict[Kind, list[Hit]], query: Query) -> Document | None:
     """The collection or analysis result that the query is most about."""
     first = [ranked[kind][0] for kind in ("collection", "analysis_result") if ranked.get(kind)]
     if not first:
         return None
+    if len(first) == 2 and any(set(term.modalities) & DERIVED for term in query.terms):
+        # Of annotations, what answers to more of the words.
+        images, result = (sum(score > ONLY_DESCRIBED for score in hit.terms) for hit in first)
+        if result > images:
+            return first[1].document
     # Much the same score means the images: an annotation of them says so in its own name.
     best = max(first, key=lambda hit: hit.score - 0.5 * (hit.document.kind != "collection"))
     return best.document
@@ -170,7 +175,7 @@ def _why(document: Document, query: Query) -> str:
         for name, parts in document.facets.items():
             if term.weak and name != "cancer_types":
                 continue
-            score, fitting = _fitting(parts, term)
+            score, fitting = _fitting(parts, term, name)
             if score > best:
                 more = f" +{len(fitting) - 1}" if len(fitting) > 1 else ""
                 best, reason = score, f"{_LABELS.get(name, name + ' ')}{fitting[0]}{more}"
@@ -182,10 +187,16 @@ def _why(document: Document, query: Query) -> str:
     return "; ".join(dict.fromkeys(reasons)) or "description"
 
 
-def _fitting(parts: Iterable[str], term: Term) -> tuple[float, list[str]]:
+def _fitting(parts: Iterable[str], term: Term, name: str) -> tuple[float, list[str]]:
     """How well the parts of a text match, and those that do, the best first."""
     scores = {
-        part: max((term.alternatives.get(word, 0.0) for word in words_of(part)), default=0.0)
+        part: max(
+            (
+                term.alternatives.get(word, 0.0)
+                for word in (*words_of(part), f"{name}:{joined(part)}")
+            ),
+            default=0.0,
+        )
         for part in parts
     }
     fitting = sorted((part for part in scores if scores[part]), key=lambda part: -scores[part])
@@ -205,7 +216,7 @@ def _notes(query: Query, ranked: dict[Kind, list[Hit]]) -> list[str]:
         missed = [
             term.text
             for term, score in zip(query.terms, hit.terms, strict=True)
-            if score <= ONLY_DESCRIBED and not term.weak
+            if score <= ONLY_DESCRIBED and not term.weak and not (term.columns and query.filters)
         ]
         if missed and len(missed) < len(query.terms):
             notes.append(f"Collections are matched without {quoted(missed)}.")

@@ -50,8 +50,9 @@ class Table(BaseModel):
 class Answer(BaseModel):
     """Base of all results. Fields that are None or empty are left out when rendered.
 
-    `elastic` names the tables and texts that may be cut to fit the budget, least important
-    first, `floors` how many rows or characters stay (1 and 200 where it does not say);
+    `elastic` names the tables, lists and texts that may be cut to fit the budget, least
+    important first, `floors` how many rows, items or characters stay (1, 1 and 200 where it
+    does not say);
     `budget` is a ceiling of this kind of answer below the one in the settings.
     """
 
@@ -105,24 +106,45 @@ def render(answer: Answer, budget: int | None) -> Rendered:
     return rendered
 
 
-def _shorter(answer: Answer, name: str, excess: int) -> Table | str | None:
+def _shorter(answer: Answer, name: str, excess: int) -> Table | str | list[str] | None:
     """A field without about `excess` characters of both forms; None where its floor is met."""
     value = getattr(answer, name)
-    floor = answer.floors.get(name, 1 if isinstance(value, Table) else 200)
-    if isinstance(value, Table) and len(value.rows) > floor:
-        kept = len(value.rows)
-        while kept > floor and (excess > 0 or kept == len(value.rows)):
-            kept -= 1
-            # A row stands twice: as an array and as CSV, where quotes are doubled.
-            row = value.rows[kept]
-            excess -= len(compact_json(row)) + 1 + len(_csv_line(row))
-        return value.cut_to(kept)
-    if isinstance(value, str) and len(value) > floor + 40:
-        ending = f"… {answer.whole()}".rstrip()
-        kept = max(floor, len(value) - (excess + 1) // 2 - len(ending))
-        shortened = value[:kept].rstrip() + ending
-        return shortened if len(shortened) < len(value) else None
+    if isinstance(value, Table):
+        return _shorter_table(value, answer.floors.get(name, 1), excess)
+    if isinstance(value, list):
+        return _shorter_list(value, answer.floors.get(name, 1), answer.whole())
+    if isinstance(value, str):
+        return _shorter_text(value, answer.floors.get(name, 200), excess, answer.whole())
     return None
+
+
+def _shorter_table(table: Table, floor: int, excess: int) -> Table | None:
+    kept = len(table.rows)
+    if kept <= floor:
+        return None
+    while kept > floor and (excess > 0 or kept == len(table.rows)):
+        kept -= 1
+        # A row stands twice: as an array and as CSV, where quotes are doubled.
+        row = table.rows[kept]
+        excess -= len(compact_json(row)) + 1 + len(_csv_line(row))
+    return table.cut_to(kept)
+
+
+def _shorter_list(items: list[str], floor: int, whole: str) -> list[str] | None:
+    """One item less; the last says how many were left out."""
+    before = int(items[-1].split()[1]) if items and items[-1].startswith(_LEFT) else 0
+    kept = items[:-2] if before else items[:-1]
+    return [*kept, f"{_LEFT} {before + 1} more {whole}".rstrip()] if len(kept) >= floor else None
+
+
+def _shorter_text(text: str, floor: int, excess: int, whole: str) -> str | None:
+    ending = f"… {whole}".rstrip()
+    kept = max(floor, len(text) - (excess + 1) // 2 - len(ending))
+    shortened = text[:kept].rstrip() + ending
+    return shortened if len(shortened) < len(text) else None
+
+
+_LEFT = "…"
 
 
 def compact_json(value: Any) -> str:

@@ -67,6 +67,20 @@ def test_least_important_goes_first():
     assert len(structured["large"]["rows"]) == 100
 
 
+def test_lists_lose_their_last_items_and_say_so():
+    class Listing(Answer):
+        elastic: ClassVar[tuple[str, ...]] = ("warnings",)
+        floors: ClassVar[dict[str, int]] = {"warnings": 2}
+        warnings: list[str]
+
+    rendered = render(Listing(release="R", warnings=["x" * 100] * 30), 2_000)
+    warnings = rendered.structured["warnings"]
+    assert rendered.chars <= 2_000
+    assert warnings[-1] == f"… {30 - (len(warnings) - 1)} more"
+    floor = render(Listing(release="R", warnings=["x" * 100] * 30), 10).structured["warnings"]
+    assert floor[-1] == "… 28 more"
+
+
 def test_without_a_budget_nothing_is_cut():
     assert "more" not in render(Sample(release="R", large=_table(5000)), None).structured["large"]
 

@@ -232,4 +232,10 @@ def shortened(value: Any, most: int) -> Any:
         text = json.dumps(value, ensure_ascii=False)
     else:
         return value
-    return value if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+    if len(text) <= most and len(json.dumps(text, ensure_ascii=False)) <= most + 2:
+        return value
+    kept = text[:most]
+    # Quotes and control characters are longer in JSON than they are here.
+    while (written := len(json.dumps(kept, ensure_ascii=False))) > most + 2:
+        kept = kept[: max(0, len(kept) * most // written - 1)]
+    return f"{kept}… ({len(text)} characters)"

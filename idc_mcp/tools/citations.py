@@ -11,7 +11,7 @@ from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc.citations import citations
 from idc_mcp.idc.citations.citations import CATALOGUE, Citations, Format
-from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.cohorts.resolve import name_for
 from idc_mcp.outputs import output_path, write_output
 
 _SHOWN_WITH_FILE = 3
@@ -50,7 +50,7 @@ def idc_citations(
     call = "ask for fewer collections at a time"
     if not app.settings.hosted and path is None:
         file = f"{resolved.handle}-citations{citations.SUFFIXES[format][0]}"
-        name = _name(app, cohort, resolved)
+        name = name_for(app.cohorts, cohort, resolved)
         call = f"idc_citations(cohort={name!r}, format={format!r}, save_as={file!r})"
     return CitationsAnswer(
         release=app.release_name,
@@ -63,7 +63,9 @@ def idc_citations(
             limit=_SHOWN_WITH_FILE if path else None,
             rest="all are in the file" if path else call,
         ),
-        missing=_missing(found, f"idc_citations(cohort={_name(app, cohort, resolved)!r})"),
+        missing=_missing(
+            found, f"idc_citations(cohort={name_for(app.cohorts, cohort, resolved)!r})"
+        ),
         idc=found.idc,
         methods=citations.methods_sentence(app.index, resolved),
         file=str(path or ""),
@@ -101,10 +103,3 @@ def _origin(found: Citations, form: Format) -> str:
         why += f". Built: {', '.join(item.doi for item in built[:20])}"
         why += "…" if len(built) > 20 else ""
     return ", ".join(parts) + why
-
-
-def _name(app: App, cohort: str, resolved: Cohort) -> str:
-    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
-    if len(cohort) <= 100 or resolved.spec is None:
-        return cohort
-    return app.cohorts.keep(resolved.spec).handle

@@ -20,8 +20,10 @@ _SHOWN_NAMES = 6
 class CohortAnswer(Answer):
     """A cohort's card."""
 
-    elastic: ClassVar[tuple[str, ...]] = ("nearly", "definition", "understood", "licenses")
-    floors: ClassVar[dict[str, int]] = {"nearly": 2, "definition": 120}
+    elastic: ClassVar[tuple[str, ...]] = (
+        "nearly", "definition", "understood", "warnings", "licenses",
+    )  # fmt: skip
+    floors: ClassVar[dict[str, int]] = {"nearly": 2, "definition": 120, "warnings": 4}
     budget: ClassVar[int | None] = 2_500
 
     handle: str
@@ -50,7 +52,10 @@ def idc_cohort(
     app: App,
     filters: Annotated[
         Filters | None,
-        Field(description="all must hold; a value or a list of them, * any text, 'null' empty"),
+        Field(
+            description="all must hold; a value or a list, * any text, 'null' empty; "
+            "descriptions and collection texts contain it"
+        ),
     ] = None,
     sql: Annotated[
         str, Field(description="a SELECT that yields SeriesInstanceUID or crdc_series_uuid")
@@ -109,7 +114,7 @@ def idc_cohort(
 
 def _next(handle: str, verdict: str) -> str:
     part = (
-        f"idc_licenses('{handle}', use='commercial') gives the part; "
+        f"idc_licenses(cohort='{handle}', use='commercial') gives the part; "
         if verdict == "in part"
         else ""
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc import licenses
-from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.cohorts.resolve import Cohort, name_for
 from idc_mcp.idc.terms import TERMS
 
 
@@ -80,17 +80,10 @@ def _url(name: str) -> str | None:
 
 
 def _withheld(app: App, resolved: Cohort, cohort: str) -> Table:
-    name = _name(app, cohort, resolved)
+    name = name_for(app.cohorts, cohort, resolved)
     return Table.of(
         ["collection_id", "license", "series", "bytes"],
         licenses.withheld(app.index, resolved.source),
         limit=20,
         rest=f"idc_size(cohort={name!r}, group_by='collection_id')",
     )
-
-
-def _name(app: App, cohort: str, resolved: Cohort) -> str:
-    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
-    if len(cohort) <= 100 or resolved.spec is None:
-        return cohort
-    return app.cohorts.keep(resolved.spec).handle

@@ -10,7 +10,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, bytes_text
 from idc_mcp.app import App
 from idc_mcp.idc.buckets import Source
-from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.cohorts.resolve import name_for
 from idc_mcp.idc.manifests import writing as manifests
 from idc_mcp.idc.manifests.writing import Format
 from idc_mcp.outputs import output_path
@@ -72,7 +72,7 @@ def idc_manifest(
             name = manifests.file_name(resolved, format, source)
             path = app.settings.output_dir / name
             note += (
-                f" All of them: idc_manifest(cohort={_name(app, cohort, resolved)!r}, "
+                f" All of them: idc_manifest(cohort={name_for(app.cohorts, cohort, resolved)!r}, "
                 f"format={format!r}, source={source!r}, save_as={name!r}); the command is for "
                 "that file."
             )
@@ -88,10 +88,3 @@ def idc_manifest(
     return answer.model_copy(
         update={"file": str(path), "command": manifests.command(path, format, source)}
     )
-
-
-def _name(app: App, cohort: str, resolved: Cohort) -> str:
-    """The cohort as the next call may name it: a long list by the handle it is then kept under."""
-    if len(cohort) <= 100 or resolved.spec is None:
-        return cohort
-    return app.cohorts.keep(resolved.spec).handle

@@ -41,7 +41,7 @@ class SqlAnswer(Answer):
     def cut(self, **changes: Any) -> Answer:
         """Rows left out to fit the budget make the answer incomplete."""
         table: Table = changes["result"]
-        if not (self.complete or self.saved_rows is not None):
+        if not (self.complete or self.result.more):
             # How many there are was never counted: no number is better than a wrong one.
             table = table.model_copy(update={"more": 0})
         notes = [note for note in self.notes if not note.startswith(_SHOWN)]

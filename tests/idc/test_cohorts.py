@@ -307,3 +307,23 @@ def test_two_threads_making_the_same_cohort(make_app):
         thread.join()
     assert len(handles) == 8
     assert len(set(handles)) == 1
+
+
+def test_unknown_ages_are_not_newborns(app, catalogue):
+    card = _cohort(app, filters={"patient_age_years": {"to": 17}, "Modality": "CT"})
+    ages = catalogue[catalogue.Modality == "CT"].PatientAge
+    years = ages[ages.str.fullmatch(r"\d{3}Y", na=False) & (ages != "000Y")].str[:3].astype(int)
+    younger = ages.str.fullmatch(r"\d{3}[MWD]", na=False)
+    assert card.series == (years <= 17).sum() + younger.sum()
+    unknown = ages.isna() | (ages == "000Y") | ~ages.str.fullmatch(r"\d{1,3}[YMWDymwd]?", na=False)
+    assert any(f"{unknown.sum():,} series" in warning for warning in card.warnings)
+
+
+def test_segmented_anatomy_is_not_body_part(app):
+    card = _cohort(app, filters={"Modality": "SEG", "BodyPartExamined": "LUNG"})
+    assert any("SegmentedPropertyType" in warning for warning in card.warnings)
+
+
+def test_a_cohort_named_by_its_handle_is_itself(app):
+    handle = _cohort(app, filters=GE_CHEST).handle
+    assert _cohort(app, identifiers=[handle]).handle == handle

@@ -181,3 +181,28 @@ def test_any_filter_is_a_condition_or_an_error_in_words(index, filters):
 def test_canonical_form_has_no_order_case_or_repetition(index, modalities):
     mixed = [value.lower() if i % 2 else value for i, value in enumerate(modalities)]
     assert _one(index, Modality=mixed).canonical == sorted(set(modalities))
+
+
+def test_a_word_in_the_sister_column_is_a_near_miss(index):
+    condition = _one(index, tumor_locations="lung")
+    assert ("collection nlst (cancer_types)", 592_600) in condition.nearly
+    assert "cancer_types only" in condition.notes[0]
+
+
+def test_collections_of_many_cancer_types_are_named(index):
+    condition = _one(index, cancer_types="pancrea")
+    assert any("eay131" in note for note in condition.notes)
+
+
+def test_makers_by_their_name(index):
+    with pytest.raises(NotFound) as error:
+        _one(index, Manufacturer="General Electric")
+    assert error.value.nearest[0].startswith("GE")
+    assert any("GE *" in near or "GE MEDICAL SYSTEMS" in near for near in error.value.nearest)
+
+
+def test_collections_by_a_pattern_as_the_literature_writes_them(index):
+    assert (
+        _one(index, collection_id="TCGA-*").canonical
+        == _one(index, collection_id="tcga_*").canonical
+    )

@@ -105,3 +105,13 @@ def test_any_text_is_identified_or_refused_in_words(index, text):
         assert error.next_step
     else:
         assert index.row(f"SELECT 1 FROM core.series WHERE {found.where} LIMIT 1")
+
+
+def test_uids_made_of_a_uuid(index):
+    study, uid, uuid = index.row(
+        "SELECT StudyInstanceUID, SeriesInstanceUID, crdc_series_uuid FROM core.series "
+        "WHERE starts_with(StudyInstanceUID, '2.25.') AND starts_with(SeriesInstanceUID, '2.25.') "
+        "LIMIT 1"
+    )
+    assert identify(index, study).kind == "study"
+    assert identify(index, uid).value == uuid

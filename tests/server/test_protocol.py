@@ -93,6 +93,10 @@ async def test_what_a_model_reads_first_is_short(settings):
         ("idc_cohort", {"identifiers": []}, ["identifiers", "empty"]),
         ("idc_cohort", {"filters": {"StudyDate": "20100101"}}, ["2010-01-01"]),
         ("idc_cohort", {"filters": {"Modality": "MRI"}}, ["Nearest: MR ("]),
+        ("idc_cohort", {"identifiers": "4d_lung", "filters": {}}, ["filters", "empty"]),
+        ("idc_search", {"query": "lung", "limit": True}, ["limit", "true"]),
+        ("idc_search", {"query": "lung", "kinds": []}, ["kinds", "empty"]),
+        ("idc_describe", {"identifier": "x" * 20_000}, ["more characters", "idc_search"]),
         ("idc_size", {"cohort": "tcga_luda"}, ["tcga_luad"]),
         ("idc_size", {"cohort": ""}, ["empty"]),
         ("idc_sql", {"sql": "SELECT Modalty FROM index"}, ["Modality"]),
@@ -121,6 +125,8 @@ async def test_a_bare_string_is_one_value_and_json_text_a_list(settings):
         for identifiers in ("4d_lung", ["4d_lung"], '["4d_lung"]'):
             result = await client.call_tool("idc_cohort", {"identifiers": identifiers})
             assert result.structured_content["series"] == 6690
+        result = await client.call_tool("idc_cohort", {"identifiers": "TCGA-LUAD, lidc_idri"})
+        assert result.structured_content["collections"] == 2
         result = await client.call_tool("idc_cohort", {"filters": '{"Modality": "NM"}'})
         assert not result.is_error
         result = await client.call_tool("idc_search", {"query": '["lung"]', "kinds": "collection"})
@@ -222,3 +228,14 @@ async def test_a_hosted_server_writes_nothing(tmp_path, cache_dir):
             assert result.is_error
             assert "shared" in result.content[0].text
     assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize("tool", ["idc_describe", "idc_size", "idc_search"])
+async def test_text_that_is_no_text_is_refused(app, tool):
+    from idc_mcp.tools import all_tools
+
+    (found,) = [one for one in all_tools(app) if one.name == tool]
+    name = next(iter(found.parameters["properties"]))
+    result = await found.run({name: "\ud800"}, None)
+    assert result.is_error
+    assert "not valid text" in result.content[0].text

@@ -16,6 +16,8 @@ from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
 
+_LONGEST_NAME = 100
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -51,13 +53,20 @@ class Cohort:
         )
 
 
+def name_for(cohorts: Cohorts, said: str, cohort: Cohort) -> str:
+    """The cohort as a next call may name it: a long list by the handle it is then kept under."""
+    if len(said) <= _LONGEST_NAME or cohort.spec is None:
+        return said
+    return cohorts.keep(cohort.spec).handle
+
+
 class Cohorts:
     """Resolves cohorts, and keeps those that were given a handle."""
 
     def __init__(self, index: Index, pool: SqlPool, settings: Settings) -> None:
         self.index = index
         self.files = CohortFiles(index, settings.state_dir)
-        self.lists = SeriesLists(index, pool, self.files)
+        self.lists = SeriesLists(index, pool, self.files, settings.output_dir)
 
     def resolve(self, cohort: str) -> Cohort:
         """A cohort as callers name it: a handle, or identifiers with commas.

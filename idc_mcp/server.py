@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from mcp.server import CacheHint
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from idc_mcp import __version__
 from idc_mcp.app import App
 from idc_mcp.completions import add_completions
+from idc_mcp.idc.nearest import nearest
 from idc_mcp.prompts import add_prompts
 from idc_mcp.resources import add_resources
 from idc_mcp.settings import Settings
@@ -44,6 +48,34 @@ was cut it says how many are left and the call that gets them. Do not answer fro
 call can tell: catalogue figures change with each release."""
 
 
+class Server(MCPServer[App]):
+    """The SDK's server, with errors of prompts that say what was wrong and what is there."""
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Any = None
+    ) -> Any:
+        """A prompt filled in; the SDK would mask the reason of a failure."""
+        prompts = {prompt.name: prompt for prompt in await self.list_prompts()}
+        if name not in prompts:
+            near = ", ".join(nearest(name, prompts)) or ", ".join(prompts)
+            raise MCPError(INVALID_PARAMS, f"There is no prompt '{name}'. Nearest: {near}.")
+        known = {argument.name: argument for argument in prompts[name].arguments or []}
+        missing = [
+            argument.name
+            for argument in known.values()
+            if argument.required and argument.name not in (arguments or {})
+        ]
+        unknown = sorted(set(arguments or {}) - set(known))
+        if missing or unknown:
+            problems = [f"'{one}' is missing" for one in missing]
+            problems += [f"'{one}' is not an argument" for one in unknown]
+            raise MCPError(
+                INVALID_PARAMS,
+                f"Prompt {name}: {'; '.join(problems)}. It takes {', '.join(known)}.",
+            )
+        return await super().get_prompt(name, arguments, context)
+
+
 def create_server(settings: Settings) -> MCPServer[App]:
     """A server with its own core; two can live in one process.
 
@@ -62,7 +94,7 @@ def create_server(settings: Settings) -> MCPServer[App]:
         finally:
             app.close()
 
-    server: MCPServer[App] = MCPServer(
+    server: MCPServer[App] = Server(
         "idc",
         title="NCI Imaging Data Commons",
         version=__version__,

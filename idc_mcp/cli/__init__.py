@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the server (stdio, or HTTP with --http)")
     serve.add_argument("--http", action="store_true", help="streamable HTTP at /mcp")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (HTTP)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (HTTP)")
 
     commands.add_parser("demo", help="walk one real question through a real server")
     commands.add_parser("doctor", help="what is installed, cached, reachable; what is missing")
@@ -78,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("client", choices=CLIENTS)
 
     search = commands.add_parser("search", help="search collections, results, columns, values")
-    search.add_argument("query", nargs="+")
-    search.add_argument("--limit", type=int, default=10)
+    search.add_argument("query", nargs="+", help="words: a disease, an organ, a modality, …")
+    search.add_argument("--limit", type=int, default=10, help="most matches of a kind")
 
     sql = commands.add_parser("sql", help="a SELECT over the index")
     sql.add_argument("sql", help="the statement, or - to read it from standard input")
-    sql.add_argument("--max-rows", type=int, default=100)
-    sql.add_argument("--save-as", default="")
+    sql.add_argument("--max-rows", type=int, default=100, help="most rows to show")
+    sql.add_argument("--save-as", default="", help="a .csv, .parquet or .json for all rows")
 
     cohort = commands.add_parser("cohort", help="define a cohort and show its card")
     cohort.add_argument("identifiers", nargs="*", help="collections, patients, UIDs, handles, …")
@@ -92,13 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         "-f", "--filter", action="append", default=[], metavar="NAME=VALUE[,VALUE]",
         help="a filter of idc_cohort; ranges as FROM..TO",
     )  # fmt: skip
-    cohort.add_argument("--sql", default="")
-    cohort.add_argument("--manifest", default="")
+    cohort.add_argument("--sql", default="", help="a SELECT that yields series")
+    cohort.add_argument("--manifest", default="", help="a manifest file")
     cohort.add_argument("--use", choices=("any", "commercial"), default="any")
-    cohort.add_argument("--name", default="")
+    cohort.add_argument("--name", default="", help="a label")
 
     cite = commands.add_parser("cite", help="citations of a cohort")
-    cite.add_argument("cohort")
+    cite.add_argument("cohort", help="a handle, or identifiers with commas")
     cite.add_argument("--format", choices=("apa", "bibtex", "csl-json", "turtle"), default="apa")
-    cite.add_argument("--save-as", default="")
+    cite.add_argument("--save-as", default="", help="a file for all entries")
     return parser

@@ -28,6 +28,9 @@ START_S = 30.0
 
 LOW_PRIORITY = 10
 
+_ABANDONED_S = 86_400
+"""A scratch directory of this age belongs to no process that is still there."""
+
 
 class SqlProcess:
     """A worker with its pipes, its scratch directory and the database that it has open."""
@@ -42,7 +45,8 @@ class SqlProcess:
         cohorts = settings.state_dir / "cohorts"
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "idc_mcp.index.worker"],
+                # -P: the directory that we were started in may hold a json.py of its own.
+                [sys.executable, "-P", "-m", "idc_mcp.index.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -147,6 +151,10 @@ class SqlProcess:
 def _scratch_directory(settings: Settings) -> Path:
     """A directory for spilled and saved rows: on the cache's disk, memory is dear elsewhere."""
     try:
-        return Path(tempfile.mkdtemp(prefix="sql-", dir=private_directory(settings.cache_dir)))
+        cache = private_directory(settings.cache_dir)
+        for left in cache.glob("sql-*"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="sql-", dir=cache))
     except (OSError, Unavailable):
         return Path(tempfile.mkdtemp(prefix="idc-mcp-sql-"))

@@ -237,9 +237,18 @@ class Index:
             try:
                 self.settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._builder = subprocess.Popen(
-                    [sys.executable, "-m", "idc_mcp.index.build", str(self.settings.cache_dir)],
+                    # -P: the directory that we were started in may hold a json.py of its own.
+                    [
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        "idc_mcp.index.build",
+                        str(self.settings.cache_dir),
+                    ],
+                    # It may outlive us: a client that waits for our pipes must not wait for it.
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
             except OSError as error:

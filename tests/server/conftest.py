@@ -50,7 +50,16 @@ def environment(home: Path, cache_dir: Path, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def http_server(home: Path, cache_dir: Path, **more: str) -> Iterator[int]:
-    """`idc-mcp serve --http` as a process on a free port of loopback."""
+    """`idc-mcp serve --http` as a process on a free port of loopback; gives the port."""
+    with http_process(home, cache_dir, **more) as (port, _):
+        yield port
+
+
+@contextlib.contextmanager
+def http_process(
+    home: Path, cache_dir: Path, **more: str
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The same, with the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +74,7 @@ def http_server(home: Path, cache_dir: Path, **more: str) -> Iterator[int]:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
                 break
             time.sleep(0.1)
-        yield port
+        yield port, process
     finally:
         process.terminate()
         try:

@@ -45,8 +45,6 @@ NOT_OFFERED = {"logging-set-level", "resources-subscribe", "resources-unsubscrib
 KNOWN_CHECKS = {
     "sep-2575-server-rejects-undeclared-capability",  # needs the suite's test_missing_capability
     "sep-2575-missing-capability-http-400",  # the same
-    "sep-2243-server-accepts-whitespace-header-value",  # httptools keeps trailing blanks
-    "localhost-host-valid-accepted",  # no origin is allowed by default, the server's own neither
 }
 
 

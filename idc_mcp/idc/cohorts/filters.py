@@ -107,7 +107,9 @@ Values = TypeAliasType(
     Annotated[
         list[str],
         BeforeValidator(_values),
-        WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        ),
     ],
 )
 Numbers = TypeAliasType(

@@ -18,8 +18,9 @@ import duckdb
 
 from benchmarks.table import Number, median_ms
 from idc_mcp.app import App
+from idc_mcp.idc.manifests.reading import parse_manifest
 from idc_mcp.index.layout import VALUE_COLUMNS
-from idc_mcp.tools import all_tools, idc_describe, idc_schema
+from idc_mcp.tools import all_tools, idc_describe, idc_schema, idc_search
 
 STATEMENTS = {
     "count of a modality": "SELECT count(*) FROM index WHERE Modality = 'CT'",
@@ -97,6 +98,16 @@ def facts(app: App, raw: duckdb.DuckDBPyConnection) -> list[Number]:
     numbers.append(
         Number(f"values of a column, slowest ({slowest})", columns[slowest], "ms", straight, "≤ 10 ms", columns[slowest] <= 10)
     )  # fmt: skip
+    search = median_ms(lambda: idc_search(app, query="lung cancer CT"))
+    numbers.append(Number("search 'lung cancer CT'", search, "ms"))
+    lines = "\n".join(
+        f"cp s3://idc-open-data/{n:08x}-0000-4000-8000-000000000000/* ." for n in range(500_000)
+    )
+    numbers.append(
+        Number(
+            "read a manifest of 500,000 lines", median_ms(lambda: parse_manifest(lines), 3, 1), "ms"
+        )
+    )
     totals = median_ms(lambda: idc_describe(app, identifier=app.release.name))
     straight = median_ms(
         lambda: raw.execute(

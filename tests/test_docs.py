@@ -114,7 +114,6 @@ def test_tools_that_are_named_exist(document, tools):
     assert named - others <= set(tools)
 
 
-@pytest.mark.xfail(reason="idc_manifest names idc_download, which is not there yet")
 def test_descriptions_name_tools_that_exist(tools):
     text = " ".join(f"{tool.description} {tool.parameters}" for tool in tools.values())
     named = set(re.findall(r"\bidc_[a-z]+\b", text))

@@ -18,7 +18,7 @@ FLOORS = (
     ("app",),
     ("tools",),
     ("resources", "prompts", "completions"),
-    ("server",),
+    ("server", "http"),
     ("cli",),
     ("__main__",),
 )
@@ -75,10 +75,10 @@ def test_every_room_has_its_floor():
 
 ALLOWED_CLIENTS = {
     "duckdb": ("index",),
-    "mcp": ("tools", "resources", "prompts", "completions", "server", "cli"),
-    "mcp_types": ("tools", "completions"),
-    "starlette": ("server",),
-    "uvicorn": ("cli",),
+    "mcp": ("tools", "resources", "prompts", "completions", "server", "http", "cli"),
+    "mcp_types": ("tools", "completions", "server"),
+    "starlette": ("server", "http"),
+    "uvicorn": ("http",),
     "pandas": (),
     "pyarrow": (),
 }

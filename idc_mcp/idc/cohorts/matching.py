@@ -152,6 +152,7 @@ def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> Not
     close += [found for found in known if words and words in _bare(found) and found not in close][
         : max(0, 4 - len(close))
     ]
+    close = list({found.casefold(): found for found in reversed(close)}.values())[::-1]
     pattern = f"{value}*"
     hint = f"use the pattern '{pattern}', or " if _fitting(name, pattern, known) else ""
     return NotFound(

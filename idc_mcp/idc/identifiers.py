@@ -79,7 +79,9 @@ def identify(index: Index, text: str) -> Identified:
     named = _named(index, name)
     # Looking for a patient reads a column of a million rows: skipped where it cannot find one.
     patients = []
-    if not named or name.lower() in _shared_names(index):
+    shared = _shared_names(index)
+    spelled = any(found.value == name for found in named)
+    if not named or (name in shared if spelled else name.lower() in map(str.lower, shared)):
         patients = _patients(index, name)
     # A name spelled exactly is meant before one that is read forgivingly.
     exact = [found for found in (*named, *patients) if found.value.split("/")[-1] == name]
@@ -235,7 +237,7 @@ def _named(index: Index, name: str) -> list[Identified]:
 
 
 def _shared_names(index: Index) -> set[str]:
-    """Names that a patient shares with a collection or analysis result (qiba_ct_1c in v25)."""
+    """PatientIDs that are names of collections or analysis results too (QIBA_CT_1C in v25)."""
 
     def shared() -> set[str]:
         names = [*collection_ids(index), *analysis_result_ids(index)]
@@ -243,7 +245,7 @@ def _shared_names(index: Index) -> set[str]:
             "SELECT DISTINCT PatientID FROM core.series "
             f"WHERE lower(PatientID) IN ({literals(names)})"
         )
-        return {row[0].lower() for row in index.rows(query)}
+        return {row[0] for row in index.rows(query)}
 
     return index.once("shared_names", shared)
 

@@ -23,7 +23,9 @@ class CohortAnswer(Answer):
     elastic: ClassVar[tuple[str, ...]] = (
         "nearly", "definition", "understood", "warnings", "licenses",
     )  # fmt: skip
-    floors: ClassVar[dict[str, int]] = {"nearly": 2, "definition": 120, "warnings": 4}
+    floors: ClassVar[dict[str, int]] = {
+        "nearly": 1, "definition": 100, "understood": 150, "warnings": 3,
+    }  # fmt: skip
     budget: ClassVar[int | None] = 2_500
 
     handle: str
@@ -113,12 +115,9 @@ def idc_cohort(
 
 
 def _next(handle: str, verdict: str) -> str:
-    part = (
-        f"idc_licenses(cohort='{handle}', use='commercial') gives the part; "
-        if verdict == "in part"
-        else ""
-    )
-    return f"{part}idc_size, idc_citations, idc_viewer, idc_manifest take '{handle}'"
+    if verdict == "in part":
+        return f"idc_licenses(cohort='{handle}', use='commercial') gives the part that may"
+    return f"idc_size(cohort='{handle}'), or idc_manifest, idc_citations, idc_viewer"
 
 
 def _counted(counts: list[tuple[str, int]]) -> str:

@@ -3,6 +3,7 @@
 Each is skipped, with the reason, where npm, its registry or a Node that is new enough is missing.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -52,9 +53,13 @@ def installed(package: tuple[str, str], command: list[str]) -> Path:
     """Where `package` is, after `command` has put it into the directory that it is run in."""
     name, version = package
     place = KEPT / f"{name.rpartition('/')[2]}-{version}"
-    if place.exists():
-        return place
     KEPT.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes may want it at once
+        return place if place.exists() else _install(name, version, command, place)
+
+
+def _install(name: str, version: str, command: list[str], place: Path) -> Path:
     part = Path(tempfile.mkdtemp(prefix="part-", dir=KEPT))
     try:
         result = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from idc_mcp.errors import BadArgument, Refused
-from idc_mcp.files import private_directory, whole_file
+from idc_mcp.files import private_directory
 from idc_mcp.settings import Settings
 
 
@@ -58,12 +58,6 @@ def output_path(settings: Settings, save_as: str, suffixes: tuple[str, ...]) -> 
         )
     private_directory(path.parent)
     return path
-
-
-def write_output(path: Path, content: str) -> None:
-    """Write a text file for a caller, whole or not at all."""
-    with whole_file(path) as part:
-        part.write_text(content, encoding="utf-8")
 
 
 def _free_name(path: Path) -> str:

@@ -3,14 +3,15 @@
 import pytest
 
 from idc_mcp.errors import BadArgument, IdcError, Refused
-from idc_mcp.outputs import output_path, write_output
+from idc_mcp.files import write_whole
+from idc_mcp.outputs import output_path
 from tests.conftest import settings_at
 
 
 def test_below_the_output_directory(settings):
     path = output_path(settings, "a/b/result.CSV", (".csv",))
     assert path == settings.output_dir.resolve() / "a/b/result.CSV"
-    write_output(path, "x")
+    write_whole(path, "x")
     assert [found.name for found in path.parent.iterdir()] == ["result.CSV"]
 
 
@@ -38,7 +39,7 @@ def test_what_is_no_file_name_is_an_error(settings, name):
 
 def test_nothing_is_overwritten(settings):
     path = output_path(settings, "x.csv", (".csv",))
-    write_output(path, "mine")
+    write_whole(path, "mine")
     with pytest.raises(BadArgument) as error:
         output_path(settings, "x.csv", (".csv",))
     assert error.value.nearest == ("x-2.csv",)
@@ -48,7 +49,7 @@ def test_nothing_is_overwritten(settings):
 def test_a_failed_write_leaves_nothing(settings, monkeypatch):
     path = output_path(settings, "x.csv", (".csv",))
     with pytest.raises(UnicodeEncodeError):
-        write_output(path, "\ud800")
+        write_whole(path, "\ud800")
     assert list(path.parent.iterdir()) == []
 
 

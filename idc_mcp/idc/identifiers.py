@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.nearest import bare, nearest
 from idc_mcp.idc.sql import literal, literals
 from idc_mcp.idc.uids import UID, UUID
 from idc_mcp.index.store import Index
@@ -216,7 +216,7 @@ def _patient(patient: str, collection: str) -> Identified:
 
 def _named(index: Index, name: str) -> list[Identified]:
     """Collections and analysis results of this name, by identifier, else by title."""
-    wanted = _bare(name)
+    wanted = bare(name)
     found: list[Identified] = []
     for kind, identifiers, titles in (
         (
@@ -255,8 +255,8 @@ def _names_of(
 ) -> Callable[[], dict[str, str]]:
     def names() -> dict[str, str]:
         ids = identifiers(index)
-        known = {_bare(title): id_ for title, id_ in index.rows(titles) if title and id_ in ids}
-        return known | {_bare(id_): id_ for id_ in ids}
+        known = {bare(title): id_ for title, id_ in index.rows(titles) if title and id_ in ids}
+        return known | {bare(id_): id_ for id_ in ids}
 
     return names
 
@@ -282,7 +282,3 @@ def _unknown(index: Index, text: str, name: str) -> NotFound:
         nearest=close,
         next_step=f"call idc_search(query={name[:60]!r})",
     )
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[^0-9a-z]", "", name.lower())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def nearest(text: str, candidates: Iterable[str], *, limit: int = 3) -> list[str]:
@@ -20,3 +21,9 @@ def nearest(text: str, candidates: Iterable[str], *, limit: int = 3) -> list[str
 def folded(text: str) -> str:
     """Text as it is compared: lower case, every run of other characters one space."""
     return re.sub(r"[^0-9a-z]+", " ", str(text).lower()).strip()
+
+
+@lru_cache(maxsize=8192)
+def bare(text: str) -> str:
+    """A name as it is compared: letters and digits alone, so `TCGA-LUAD` is `tcga_luad`."""
+    return re.sub(r"[^0-9a-z]", "", text.lower())

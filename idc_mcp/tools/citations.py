@@ -9,10 +9,11 @@ from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
+from idc_mcp.files import write_whole
 from idc_mcp.idc.citations import citations
 from idc_mcp.idc.citations.citations import CATALOGUE, Citations, Format
 from idc_mcp.idc.cohorts.resolve import name_for
-from idc_mcp.outputs import output_path, write_output
+from idc_mcp.outputs import output_path
 
 _SHOWN_WITH_FILE = 3
 
@@ -46,7 +47,7 @@ def idc_citations(
     path = output_path(app.settings, save_as, citations.SUFFIXES[format]) if save_as else None
     found = citations.cite(app.index, resolved, format, app.settings)
     if path is not None:
-        write_output(path, citations.document(found, format, app.release_name))
+        write_whole(path, citations.document(found, format, app.release_name))
     call = "ask for fewer collections at a time"
     if not app.settings.hosted and path is None:
         file = f"{resolved.handle}-citations{citations.SUFFIXES[format][0]}"

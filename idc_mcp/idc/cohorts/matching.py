@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from idc_mcp.errors import NotFound
@@ -16,7 +15,7 @@ from idc_mcp.idc.cohorts import ranges, texts
 from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL, Condition
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.facts import null_share, values_of
-from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.nearest import bare, nearest
 from idc_mcp.idc.sql import identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.layout import ANNOTATIONS
@@ -101,8 +100,8 @@ def _fitting(name: str, asked: str, known: dict[str, int]) -> list[str]:
     """The values of the release that are what was asked; comma-joined ones by their parts."""
     if name == "collection_id":
         # TCGA-LUAD is tcga_luad, and TCGA-* all that begins so.
-        fits = _pattern("*".join(map(_bare, asked.split("*"))))
-        return [candidate for candidate in known if fits(_bare(candidate))]
+        fits = _pattern("*".join(map(bare, asked.split("*"))))
+        return [candidate for candidate in known if fits(bare(candidate))]
     fits = _pattern(asked)
     several = name in SEVERAL_VALUED
     return [
@@ -125,7 +124,7 @@ def _near_misses(
     asked: list[str], chosen: dict[str, int], known: dict[str, int]
 ) -> list[tuple[str, int]]:
     """Values left out that begin like, contain or are spelled like what was asked."""
-    words = {_bare(value) for value in asked} - {"", NULL}
+    words = {bare(value) for value in asked} - {"", NULL}
     close = [
         (value, count)
         for value, count in known.items()
@@ -138,7 +137,7 @@ def _alike(word: str, value: str) -> bool:
     """Whether a value holds what was asked: a short word as a word, a longer one anywhere."""
     if len(word) < 4:
         return word in re.split(r"[^0-9a-z]+", value.lower())
-    return word in _bare(value)
+    return word in bare(value)
 
 
 def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> NotFound:
@@ -148,8 +147,8 @@ def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> Not
         if found in known or _fitting(name, found, known)
     ]
     close += [found for found in nearest(value, known, limit=4) if found not in close]
-    words = _bare(value)
-    close += [found for found in known if words and words in _bare(found) and found not in close][
+    words = bare(value)
+    close += [found for found in known if words and words in bare(found) and found not in close][
         : max(0, 4 - len(close))
     ]
     close = list({found.casefold(): found for found in reversed(close)}.values())[::-1]
@@ -209,8 +208,3 @@ def _counted(chosen: dict[str, int]) -> str:
     ordered = sorted(chosen.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{value} ({count:,})" for value, count in ordered[:4])
     return shown + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
-
-
-@lru_cache(maxsize=8192)
-def _bare(text: str) -> str:
-    return re.sub(r"[^0-9a-z]", "", text.lower())

@@ -161,17 +161,6 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def bytes_text(count: int) -> str:
-    """A number of bytes in decimal units, as IDC counts them: `5.68 TB`."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 999.5 or unit == "TB":
-            figure = f"{size:,.0f}" if unit == "B" or size >= 999.5 else f"{size:.3g}"
-            return f"{figure} {unit}"
-        size /= 1000
-    raise AssertionError("unreachable")
-
-
 def _forms(answer: Answer) -> Rendered:
     required = {name for name, field in type(answer).model_fields.items() if field.is_required()}
     content = answer.model_dump(mode="json")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from idc_mcp.idc.cohorts.cards import Cards
 from idc_mcp.idc.cohorts.resolve import Cohorts
@@ -16,6 +18,9 @@ from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.release import Release, installed_release
 from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from idc_mcp.transfer.downloads import Downloads
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class App:
             cards=Cards(index),
             search=SearchIndex(index),
         )
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """The downloads of this machine; most sessions never ask for them."""
+        from idc_mcp.transfer.downloads import Downloads  # noqa: PLC0415
+
+        return Downloads(self.index, self.settings)
 
     def start(self) -> None:
         """Begin to open the catalogue in the background."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,18 @@ def scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=directory, prefix=".part-", suffix=suffix)
     os.close(handle)
     part = Path(name)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def shared_scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
+    """As `scratch_file`, for a file that others may read: its mode is as the umask says."""
+    part = directory / f".part-{secrets.token_hex(8)}{suffix}"
+    # The system applies the umask (and a directory's ACL): Python can only read it by setting it.
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield part
     finally:

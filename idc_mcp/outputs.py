@@ -60,6 +60,43 @@ def output_path(settings: Settings, save_as: str, suffixes: tuple[str, ...]) -> 
     return path
 
 
+def output_directory(settings: Settings, directory: str) -> Path:
+    """The directory that `directory` names, proven to lie below the output directory.
+
+    It need not exist, and nothing is made. Symbolic links and `..` are followed before the
+    proof.
+
+    Raises
+    ------
+    BadArgument
+        It is empty, or a file.
+    Refused
+        It lies outside, or the server is hosted.
+    """
+    if settings.hosted:
+        raise Refused(
+            "This server is shared and writes no files for its callers.",
+            next_step="take the command of idc_manifest, or run idc-mcp on your own machine",
+        )
+    if not directory.strip() or "\0" in directory:
+        raise BadArgument(
+            f"directory={directory!r} is not a directory's name.",
+            next_step="give a name such as directory='lung-ct': it is made below "
+            f"{settings.output_dir}",
+        )
+    root = settings.output_dir.resolve()
+    path = (root / Path(directory.strip()).expanduser()).resolve()
+    if not path.is_relative_to(root):
+        raise Refused(
+            f"directory={directory!r} leads to {path}, outside the output directory {root}.",
+            next_step="give a name below it, or set IDC_MCP_OUTPUT_DIR before the server starts",
+        )
+    file = next((one for one in (path, *path.parents) if one.exists() and not one.is_dir()), None)
+    if file is not None:
+        raise BadArgument(f"{file} is a file, not a directory.", next_step="give another name")
+    return path
+
+
 def _free_name(path: Path) -> str:
     number = 2
     while path.with_stem(f"{path.stem}-{number}").exists():

@@ -45,7 +45,8 @@ class Settings:
         _directory("state"), "what must last: cohorts made from SQL, lists and manifests"
     )
     output_dir: Path = _setting(
-        lambda: Path.home() / "idc-mcp", "the only directory that `save_as` writes below"
+        lambda: Path.home() / "idc-mcp",
+        "the only directory that `save_as` and downloads write below",
     )
     hosted: bool = _setting(
         False, "the server is shared, not on the user's machine: nothing is written for callers"
@@ -83,6 +84,21 @@ class Settings:
     )
     allowed_origins: str = _setting("", "web origins that may call over HTTP, comma-separated")
     doi_url: str = _setting("https://doi.org", "the DOI resolver")
+    aws_url: str = _setting("", "a mirror that downloads read instead of the buckets on AWS")
+    gcs_url: str = _setting("", "the same for the buckets on Google Cloud; it speaks S3")
+    confirm_over_gb: float = _setting(
+        10.0, "decimal gigabytes over which a download is confirmed first", low=0, high=1_000_000
+    )
+    connections: int = _setting(64, "files of a download fetched side by side", low=1, high=256)
+    stall_s: float = _setting(
+        20.0, "seconds without a byte after which a transfer is broken off", low=0.1, high=3_600
+    )
+    patience_s: float = _setting(
+        120.0,
+        "seconds for which a file is asked for again where its store does not answer",
+        low=0.1,
+        high=86_400,
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

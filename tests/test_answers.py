@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idc_mcp.answers import Answer, Table, bytes_text, render
+from idc_mcp.answers import Answer, Table, render
+from idc_mcp.quantities import bytes_text
 
 
 class Sample(Answer):

@@ -11,10 +11,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "idc_mcp"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    ("errors",),
+    ("errors", "quantities"),
     ("settings", "files"),
     ("answers", "outputs", "index"),
     ("idc",),
+    ("transfer",),
     ("app",),
     ("tools",),
     ("resources", "prompts", "completions"),
@@ -75,6 +76,9 @@ def test_every_room_has_its_floor():
 
 ALLOWED_CLIENTS = {
     "duckdb": ("index",),
+    "obstore": ("transfer",),
+    "sqlite3": ("transfer",),
+    "rich": ("cli",),
     "mcp": ("tools", "resources", "prompts", "completions", "server", "http", "cli"),
     "mcp_types": ("tools", "completions", "server"),
     "starlette": ("server", "http"),
@@ -97,13 +101,17 @@ def test_a_library_is_known_in_its_room_only(library):
     assert not wrong
 
 
+NOT_TOOLS = ("strict", "arguments", "calls", "job_answers")
+"""What tools are made of."""
+
+
 def test_tools_do_not_import_each_other():
     wrong = [
         f"{name_of(path)}:{line} imports {module}"
         for path in (PACKAGE / "tools").glob("*.py")
-        if path.stem not in ("__init__", "strict")
+        if path.stem not in ("__init__", *NOT_TOOLS)
         for line, module in imports_of(path)
-        if module.startswith("idc_mcp.tools") and module != "idc_mcp.tools.strict"
+        if module.startswith("idc_mcp.tools") and module.rpartition(".")[2] not in NOT_TOOLS
     ]
     assert not wrong
 
@@ -111,8 +119,9 @@ def test_tools_do_not_import_each_other():
 @pytest.mark.parametrize(
     ("module", "not_loaded"),
     [
-        ("idc_mcp.cli", {"mcp", "duckdb", "pandas", "pydantic", "rapidfuzz", "httpx2"}),
-        ("idc_mcp.server", {"duckdb", "pandas", "pyarrow", "numpy", "rapidfuzz"}),
+        ("idc_mcp.cli", {"mcp", "duckdb", "pandas", "pydantic", "rapidfuzz", "httpx2", "rich"}),
+        ("idc_mcp.server", {"duckdb", "pandas", "pyarrow", "numpy", "rapidfuzz", "obstore", "rich"}),
+        ("idc_mcp.transfer.worker", {"mcp", "duckdb", "pandas", "pydantic", "rapidfuzz"}),
         ("idc_mcp.index.worker", {"mcp", "duckdb", "pandas", "pydantic", "httpx2"}),
     ],
 )

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from idc_mcp import __version__
-from idc_mcp.answers import bytes_text, plain
+from idc_mcp.answers import plain
 from idc_mcp.errors import IdcError
-from idc_mcp.idc.buckets import ENDPOINTS
+from idc_mcp.idc.buckets import endpoint
 from idc_mcp.index.build import build, database_path
 from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.release import Release, installed_release
+from idc_mcp.quantities import bytes_text
 from idc_mcp.settings import PREFIX, Settings
 
 _REACH_TIMEOUT_S = 3.0
@@ -118,8 +119,8 @@ def _reachable(settings: Settings) -> Iterator[Finding]:
         return
     places = {
         "citations (doi.org)": settings.doi_url,
-        "files on AWS": f"{ENDPOINTS['aws']}/idc-open-data",
-        "files on Google Cloud": f"{ENDPOINTS['gcs']}/idc-open-data",
+        "files on AWS": f"{endpoint(settings, 'aws')}/idc-open-data",
+        "files on Google Cloud": f"{endpoint(settings, 'gcs')}/idc-open-data",
     }
     with ThreadPoolExecutor(len(places)) as threads:
         for what, problem in zip(places, threads.map(_problem, places.values()), strict=True):

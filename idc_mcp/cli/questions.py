@@ -14,7 +14,7 @@ from idc_mcp.idc.citations import citations
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
-from idc_mcp.tools.strict import Core, argument_model, check_arguments
+from idc_mcp.tools.arguments import Core, argument_model, check_arguments
 
 RANGES = (*Filters.NUMBERS, "patient_age_years", "StudyDate")
 

@@ -15,6 +15,7 @@ from idc_mcp.idc.sql import literal
 if TYPE_CHECKING:
     from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
+    from idc_mcp.settings import Settings
 
 Source = Literal["aws", "gcs"]
 
@@ -32,6 +33,12 @@ GCS_BUCKETS = {
 """A bucket on AWS and its twin on Google (IDC documentation, "Organization of data")."""
 
 
+def endpoint(settings: Settings, source: Source) -> str:
+    """Where downloads read a source: its own address, or the mirror that a setting names."""
+    mirror = settings.aws_url if source == "aws" else settings.gcs_url
+    return (mirror or ENDPOINTS[source]).rstrip("/")
+
+
 def addressed(index: Index, cohort: Cohort, source: Source) -> str:
     """A relation to put behind FROM: the cohort's rows and `url`, the address of all files.
 
@@ -40,25 +47,30 @@ def addressed(index: Index, cohort: Cohort, source: Source) -> str:
     Unavailable
         The release has a bucket whose twin on Google is not known here.
     """
-    if source == "aws":
-        return f"(SELECT *, {_url('aws_bucket')} FROM {cohort.source}) AS addressed"
+    rows = stored(cohort)
+    if source == "gcs":
+        unknown = index.rows(f"SELECT DISTINCT aws_bucket FROM {rows} WHERE gcs_twin IS NULL")
+        if unknown:
+            raise Unavailable(
+                f"No Google bucket is known for {quoted(name for (name,) in unknown)}.",
+                next_step="use source='aws'",
+            )
+    bucket = "aws_bucket" if source == "aws" else "gcs_twin"
+    url = f"'s3://' || {bucket} || '/' || crdc_series_uuid || '/*' AS url"
+    return f"(SELECT *, {url} FROM {rows}) AS addressed"
+
+
+def stored(cohort: Cohort) -> str:
+    """A relation to put behind FROM: the cohort's rows and `gcs_twin`, the bucket on Google.
+
+    Prior versions say where they lie on Google; it is NULL where no twin is known.
+    """
     twins = " ".join(f"WHEN {literal(aws)} THEN {literal(gcs)}" for aws, gcs in GCS_BUCKETS.items())
-    bucket = f"CASE aws_bucket {twins} END"
-    joined = cohort.source
+    bucket, joined = f"CASE aws_bucket {twins} END", cohort.source
     if cohort.prior:
         bucket = f"coalesce(gcs_bucket, {bucket})"
         joined += (
             " LEFT JOIN (SELECT crdc_series_uuid AS prior_uuid, gcs_bucket FROM core.prior) "
             "ON crdc_series_uuid = prior_uuid"
         )
-    unknown = index.rows(f"SELECT DISTINCT aws_bucket FROM {joined} WHERE {bucket} IS NULL")
-    if unknown:
-        raise Unavailable(
-            f"No Google bucket is known for {quoted(name for (name,) in unknown)}.",
-            next_step="use source='aws'",
-        )
-    return f"(SELECT *, {_url(bucket)} FROM {joined}) AS addressed"
-
-
-def _url(bucket: str) -> str:
-    return f"'s3://' || {bucket} || '/' || crdc_series_uuid || '/*' AS url"
+    return f"(SELECT *, {bucket} AS gcs_twin FROM {joined}) AS stored"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from idc_mcp.answers import bytes_text
 from idc_mcp.idc.terms import NOT_STATED, TERMS, allowed_names, condition
+from idc_mcp.quantities import bytes_text
 
 if TYPE_CHECKING:
     from idc_mcp.idc.cohorts.resolve import Cohort

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idc_mcp.answers import bytes_text
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.manifests.reading import SHOWN_CHARS, shortened
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import identifier
 from idc_mcp.index.layout import VALUE_COLUMNS
 from idc_mcp.index.release import MAIN_TABLE
+from idc_mcp.quantities import bytes_text
 
 if TYPE_CHECKING:
     from idc_mcp.idc.cohorts.resolve import Cohort
@@ -129,20 +129,6 @@ def free_bytes(directory: Path) -> tuple[Path, int]:
 def seconds_at(size: int, megabits_per_second: float) -> float:
     """How long `size` bytes take at a bandwidth, nothing lost on the way."""
     return size * 8 / (megabits_per_second * 1e6)
-
-
-def duration_text(seconds: float) -> str:
-    """A time as a person says it: `2 h 5 min`, `3.4 days`."""
-    if seconds < 1:
-        return "under 1 s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 48 * 3600:
-        hours, minutes = divmod(round(seconds / 60), 60)
-        return f"{hours} h {minutes} min"
-    return f"{seconds / 86400:,.1f} days"
 
 
 def savings(sizes: Sizes, column: str) -> list[str]:

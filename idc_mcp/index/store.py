@@ -111,6 +111,12 @@ class Index:
             return self._cursor().execute(sql, parameters or None).fetchall()
         except Exception as error:
             # A statement that reads other files too may have failed on those.
+            if sql.startswith("COPY") and type(error).__name__ == "IOException":
+                # What failed is the caller's file, not the database.
+                raise Unavailable(
+                    f"The file cannot be written: {error}.",
+                    next_step="look whether its disk is full or read-only, or give another place",
+                ) from error
             ours = "read_parquet(" not in sql and type(error).__name__ in _DAMAGE
             if self.database is None or not ours:
                 raise

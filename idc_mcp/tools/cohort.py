@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from idc_mcp.answers import Answer, Table, bytes_text
+from idc_mcp.answers import Answer, Table
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.making import make_cohort
-from idc_mcp.tools.strict import OneOrMany
+from idc_mcp.quantities import bytes_text
+from idc_mcp.tools.arguments import OneOrMany
 
 if TYPE_CHECKING:
     from idc_mcp.app import App

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from idc_mcp.answers import Answer, bytes_text
+from idc_mcp.answers import Answer
 from idc_mcp.app import App
 from idc_mcp.idc.buckets import Source
 from idc_mcp.idc.cohorts.resolve import name_for
 from idc_mcp.idc.manifests import writing as manifests
 from idc_mcp.idc.manifests.writing import Format
 from idc_mcp.outputs import output_path
+from idc_mcp.quantities import bytes_text
 
 
 class ManifestAnswer(Answer):

@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from idc_mcp.answers import Answer, Table, bytes_text
+from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
 from idc_mcp.idc import sizes
 from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.quantities import bytes_text, duration_text
 
 _MOST_GROUPS = 40
 _MOST_SQL = 400
@@ -71,7 +72,7 @@ def idc_size(
             [[*row[:3], bytes_text(row[3])] for row in found.largest],
         ),
         time="; ".join(
-            f"{sizes.duration_text(sizes.seconds_at(found.bytes, speed))} at {speed:g} Mbit/s"
+            f"{duration_text(sizes.seconds_at(found.bytes, speed))} at {speed:g} Mbit/s"
             for speed in speeds
         ),
         disk="" if app.settings.hosted else _disk(app, found.bytes),

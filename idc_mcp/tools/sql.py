@@ -10,7 +10,7 @@ from idc_mcp.answers import Answer, Table
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.cautions import sql_cautions
 from idc_mcp.outputs import output_path
-from idc_mcp.tools.strict import cancellation
+from idc_mcp.tools.calls import cancellation
 
 if TYPE_CHECKING:
     from idc_mcp.app import App

@@ -1,67 +1,43 @@
-"""A tool of the SDK made strict: unknown arguments are errors, answers are rendered once.
+"""A tool of the SDK made strict: arguments checked, a core run in a thread, answers rendered.
 
-The SDK by itself ignores unknown arguments, shows pydantic's own error text, and sends an
-answer as indented JSON. Here a function `(app, **arguments) -> Answer` becomes a tool whose
-arguments are checked against its signature, whose errors say what was wrong and what is
-nearest, and whose answers go through `answers.render`.
+The SDK by itself sends an answer as indented JSON. Here a function `(app, **arguments) -> Answer`
+becomes a tool whose arguments are checked by `tools/arguments.py`, whose errors say the next step,
+which may ask its client what `tools/calls.py` offers, and whose answers go through
+`answers.render`.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
-import threading
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 from mcp.server.mcpserver.tools import Tool
-from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 
-from idc_mcp.answers import Answer, Rendered, Table, compact_json, render
-from idc_mcp.errors import BadArgument, IdcError
-from idc_mcp.idc.nearest import nearest as near_names
+from idc_mcp.answers import Answer, Rendered, Table, render
+from idc_mcp.errors import IdcError
+from idc_mcp.tools.arguments import (
+    Core,
+    StrictArguments,
+    argument_model,
+    check_arguments,
+    compact_schema,
+    hints_of,
+)
+from idc_mcp.tools.calls import Asks, one_call
 
 if TYPE_CHECKING:
     from idc_mcp.app import App
-
-Core = Callable[..., Answer]
-
-
-def _one_or_many(value: Any) -> Any:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()] or [value]
-    return value
-
-
-_CANCELLATION: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
-
-
-def cancellation() -> threading.Event | None:
-    """Set when the client has cancelled the call that is running; None outside a call."""
-    return _CANCELLATION.get()
-
-
-OneOrMany = Annotated[list[str], BeforeValidator(_one_or_many)]
-"""A list; a bare string is accepted, as one value or several with commas."""
-
 
 _JSON_TYPES: dict[Any, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", Table: "object",
     list[str]: "array",
 }  # fmt: skip
 """What the fields that are always there are in JSON; one that may be null is not of them."""
-
-
-class StrictArguments(ArgModelBase):
-    """Base of all argument models."""
-
-    model_config = ConfigDict(extra="forbid", strict=False)
 
 
 class StrictTool(Tool):
@@ -75,13 +51,20 @@ class StrictTool(Tool):
         """Check the arguments and answer; an error becomes a result that says the next step."""
         try:
             checked = check_arguments(self.name, self.arguments, arguments)
-            return await self.fn(checked)
+            return await self.fn(checked, context)
         except IdcError as error:
             return error_result(error)
 
 
 def make_tool(
-    app: App, core: Core, *, title: str, writes: bool = False, network: bool = False
+    app: App,
+    core: Core,
+    *,
+    title: str,
+    writes: bool = False,
+    network: bool = False,
+    destructive: bool = False,
+    idempotent: bool = True,
 ) -> StrictTool:
     """A strict tool of `core`, whose first parameter is the app.
 
@@ -91,26 +74,27 @@ def make_tool(
         It may write a file for the caller.
     network
         It may ask other hosts.
+    destructive
+        It may undo or overwrite what is there.
+    idempotent
+        The same call again changes nothing more.
     """
     model = argument_model(core)
-    answer_type = _hints(core)["return"]
+    answer_type = hints_of(core)["return"]
     limiter: list[anyio.CapacityLimiter] = []
 
-    async def call(checked: dict[str, Any]) -> CallToolResult:
+    async def call(checked: dict[str, Any], context: Any) -> CallToolResult | InputRequiredResult:
         if not limiter:
             # A tool's own threads: forty slow statements leave the other tools alone.
             limiter.append(anyio.CapacityLimiter(40))
-        stop = threading.Event()
-        token = _CANCELLATION.set(stop)
-        try:
-            answer = await anyio.to_thread.run_sync(
-                partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
-            )
-        except anyio.get_cancelled_exc_class():
-            stop.set()
-            raise
-        finally:
-            _CANCELLATION.reset(token)
+        with one_call(context) as running:
+            try:
+                answer = await anyio.to_thread.run_sync(
+                    partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
+                )
+            except Asks as question:
+                return question.result
+            await running.send_waiting()
         app.warm()
         return success_result(render(answer, app.settings.answer_chars))
 
@@ -128,145 +112,11 @@ def make_tool(
         meta=None,
         annotations=ToolAnnotations(
             read_only_hint=not writes,
-            destructive_hint=False,
-            idempotent_hint=True,
+            destructive_hint=destructive,
+            idempotent_hint=idempotent,
             open_world_hint=network,
         ),
     )
-
-
-def argument_model(core: Core) -> type[StrictArguments]:
-    """The model of a core function's arguments, unknown ones forbidden."""
-    hints = _hints(core)
-    fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(core).parameters.values())[1:]:
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    return create_model(f"{core.__name__}_arguments", __base__=StrictArguments, **fields)
-
-
-def _hints(core: Core) -> dict[str, Any]:
-    # The modules of tools import App for type checkers only.
-    return get_type_hints(core, localns={"App": object}, include_extras=True)
-
-
-def check_arguments(
-    tool: str, model: type[StrictArguments], arguments: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The arguments as the core takes them.
-
-    Raises
-    ------
-    BadArgument
-        Naming each argument that is wrong, why, and the nearest valid one.
-    """
-    given = {name: _parsed(value, model, name) for name, value in arguments.items()}
-    _refuse_what_pydantic_lets_pass(given, tool, model)
-    try:
-        return model.model_validate(given).model_dump_one_level()
-    except ValidationError as error:
-        raise describe_errors(error, tool, model) from None
-
-
-def _refuse_what_pydantic_lets_pass(
-    given: Mapping[str, Any], tool: str, model: type[StrictArguments]
-) -> None:
-    problems: list[str] = []
-    for name, value in given.items():
-        field = model.model_fields.get(name)
-        if isinstance(value, bool) and field is not None and field.annotation is not bool:
-            problems.append(f"'{name}' was {str(value).lower()}, which is no value of it.")
-        if isinstance(value, list | dict) and not value:
-            problems.append(f"'{name}' is empty: leave it out or give a value.")
-        try:
-            compact_json(value).encode()
-        except (UnicodeEncodeError, ValueError):
-            problems.append(f"'{name}' has characters that are not valid text.")
-    if problems:
-        raise BadArgument(
-            " ".join(problems),
-            next_step=f"call {tool} again; what it takes here: {', '.join(model.model_fields)}",
-        )
-
-
-def describe_errors(error: ValidationError, tool: str, model: type[StrictArguments]) -> BadArgument:
-    """pydantic's findings in a person's words."""
-    names = list(model.model_fields)
-    problems: list[str] = []
-    nearest: list[str] = []
-    for problem in error.errors(include_url=False):
-        where = ".".join(
-            str(part) for part in problem["loc"] if not str(part).startswith("function-")
-        )
-        given = _given(problem["input"])
-        match problem["type"]:
-            case "extra_forbidden":
-                parent, _, key = where.rpartition(".")
-                valid = valid_names(model, parent)
-                problems.append(f"'{key}' is not {_one_of(parent, tool)}.")
-                nearest += near_names(key, valid)
-                names = names if not parent else valid
-            case "missing":
-                problems.append(f"'{where}' is missing.")
-            case "value_error":
-                problems.append(f"'{where}': {problem['ctx']['error']}.")
-            case _:
-                problems.append(f"'{where}' was {given}: {_lower_first(problem['msg'])}.")
-    return BadArgument(
-        " ".join(dict.fromkeys(problems)),
-        nearest=list(dict.fromkeys(nearest)),
-        next_step=f"call {tool} again; what it takes here: {', '.join(names)}",
-    )
-
-
-def valid_names(model: type[BaseModel], path: str) -> list[str]:
-    """The field names of `model`, or of the model that its field at `path` holds."""
-    for part in filter(None, path.split(".")):
-        field = model.model_fields.get(part)
-        inner = field and _model_within(field.annotation)
-        if not inner:
-            return []
-        model = inner
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_within(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_model_within(argument) for argument in get_args(annotation))
-    return next((model for model in found if model), None)
-
-
-def _one_of(parent: str, tool: str) -> str:
-    return f"one of {tool}'s {parent}" if parent else f"an argument of {tool}"
-
-
-def compact_schema(schema: Any) -> Any:
-    """A JSON schema without what a model need not read.
-
-    That is titles, nulls, empty defaults, and the docstrings of models (the description of
-    the argument stands for them).
-    """
-    if isinstance(schema, list):
-        return [compact_schema(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    options = schema.get("anyOf")
-    if options and {"type": "null"} in options:
-        rest = [option for option in options if option != {"type": "null"}]
-        if len(rest) == 1:
-            schema = {key: value for key, value in schema.items() if key != "anyOf"} | rest[0]
-    return {
-        key: (
-            {name: compact_schema(value) for name, value in content.items()}
-            if key in ("properties", "$defs")
-            else compact_schema(content)
-        )
-        for key, content in schema.items()
-        if not (key == "title" and isinstance(content, str))
-        and not (key == "default" and content in (None, "", []))
-        and not (key == "description" and "properties" in schema)
-    }
 
 
 def published_schema(answer_type: type[Answer]) -> dict[str, Any]:
@@ -298,25 +148,3 @@ def success_result(rendered: Rendered) -> CallToolResult:
 def error_result(error: IdcError) -> CallToolResult:
     """An error as MCP carries it: all of it in the text."""
     return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
-
-
-def _parsed(value: Any, model: type[StrictArguments], name: str) -> Any:
-    """A list or object that a host sent as JSON text (Claude Desktop does)."""
-    field = model.model_fields.get(name)
-    if not isinstance(value, str) or field is None or field.annotation is str:
-        return value
-    if value[:1] not in ("[", "{"):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _given(value: Any) -> str:
-    text = compact_json(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]

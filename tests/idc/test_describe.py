@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from idc_mcp.answers import bytes_text, render
+from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.identifiers import analysis_result_ids, collection_ids
+from idc_mcp.quantities import bytes_text
 from idc_mcp.tools.describe import idc_describe
 
 BUDGET = 20_000

@@ -16,8 +16,8 @@ from idc_mcp.idc.identifiers import collection_ids
 from idc_mcp.idc.search.search import SearchIndex
 from idc_mcp.idc.search.words import joined, words_of
 from idc_mcp.idc.vocabulary import MAKERS, MODALITIES, RENAMED_COLUMNS, suggestions
+from idc_mcp.tools.arguments import argument_model, check_arguments
 from idc_mcp.tools.search import idc_search
-from idc_mcp.tools.strict import argument_model, check_arguments
 
 BUDGET = 20_000
 

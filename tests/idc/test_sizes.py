@@ -12,6 +12,7 @@ from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc import sizes
 from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.quantities import duration_text
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.size import idc_size
 from idc_mcp.tools.sql import idc_sql
@@ -92,7 +93,7 @@ def test_unknown_and_wide_columns_are_errors(index):
     (10 * 86400, "10.0 days"),
 ])  # fmt: skip
 def test_duration_text(seconds, text):
-    assert sizes.duration_text(seconds) == text
+    assert duration_text(seconds) == text
 
 
 def test_a_gigabyte_at_eight_megabits_takes_a_thousand_seconds():

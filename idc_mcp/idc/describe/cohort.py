@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from idc_mcp.answers import Table, bytes_text
+from idc_mcp.answers import Table
 from idc_mcp.idc.cohorts.cards import Card
 from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.describe.description import Description, sizes
+from idc_mcp.quantities import bytes_text
 
 
 def describe_cohort(cohort: Cohort, card: Card) -> Description:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from idc_mcp.answers import Table, bytes_text
+from idc_mcp.answers import Table
 from idc_mcp.index.store import Index
+from idc_mcp.quantities import bytes_text
 
 MOST_LISTED = 6
 """Values listed in a sentence; the others are counted."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from idc_mcp.answers import Table, bytes_text
+from idc_mcp.answers import Table
 from idc_mcp.idc.describe.description import Description, sizes
 from idc_mcp.idc.identifiers import Identified
 from idc_mcp.idc.sql import literal
 from idc_mcp.index.store import Index
+from idc_mcp.quantities import bytes_text
 
 MOST_STUDIES, MOST_SERIES = 30, 40
 

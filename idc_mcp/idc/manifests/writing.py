@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from idc_mcp.answers import bytes_text
 from idc_mcp.errors import BadArgument
 from idc_mcp.files import whole_file
 from idc_mcp.idc.buckets import ENDPOINTS, Source, addressed
 from idc_mcp.idc.licenses import summary
 from idc_mcp.idc.manifests.reading import shortened
 from idc_mcp.idc.sql import literal, literals
+from idc_mcp.quantities import bytes_text
 
 if TYPE_CHECKING:
     from idc_mcp.idc.cohorts.resolve import Cohort

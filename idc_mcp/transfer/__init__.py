@@ -1,0 +1,1 @@
+"""Moving files: the only place that speaks to buckets."""

@@ -1,0 +1,268 @@
+"""Downloads: planned, started, watched, cancelled, resumed, verified."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idc_mcp.errors import Refused, Unavailable
+from idc_mcp.files import private_directory
+from idc_mcp.idc.buckets import endpoint
+from idc_mcp.transfer import receipts
+from idc_mcp.transfer.jobs import (
+    CANCELLED,
+    COMPLETE,
+    FAILED,
+    REFUSED,
+    RUNNING,
+    STARTING,
+    Job,
+    JobTable,
+)  # fmt: skip
+from idc_mcp.transfer.locks import is_held
+from idc_mcp.transfer.plan import AskedEngine, From, Plan, make_plan
+from idc_mcp.transfer.records import write_records
+
+if TYPE_CHECKING:
+    from idc_mcp.idc.cohorts.resolve import Cohort
+    from idc_mcp.index.store import Index
+    from idc_mcp.settings import Settings
+
+ACTIVE = (STARTING, RUNNING)
+_POLL_S = 0.1
+_CANCEL_S = 4.0
+"""A worker ends within two seconds; one that does not after this long is killed."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a download stands.
+
+    Attributes
+    ----------
+    series
+        How many series are in which state.
+    unfinished
+        (state, reason, series, directory of the first) of series that came to a bad end.
+    """
+
+    job: Job
+    series: dict[str, int]
+    unfinished: list[tuple[Any, ...]]
+
+    @property
+    def active(self) -> bool:
+        """Whether a worker is at it."""
+        return self.job.state in ACTIVE
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the present rate; None where nothing moves."""
+        left = self.job.bytes - self.job.bytes_done
+        return left / self.job.rate if self.active and self.job.rate > 0 else None
+
+
+class Downloads:
+    """The downloads of a user's machine."""
+
+    def __init__(self, index: Index, settings: Settings) -> None:
+        self._index = index
+        self._settings = settings
+        self.table = JobTable(settings.state_dir)
+
+    def plan(
+        self,
+        cohort: Cohort,
+        folder: Path,
+        *,
+        layout: str,
+        source: From = "auto",
+        engine: AskedEngine = "auto",
+    ) -> Plan:
+        """What a download would do; nothing is written. Raises BadArgument."""
+        return make_plan(self._index, cohort, folder, layout=layout, source=source, engine=engine)
+
+    def start(self, plan: Plan) -> str:
+        """Begin a planned download; returns its job, or that of the same one under way.
+
+        Raises
+        ------
+        Refused
+            The plan has problems, or the network is turned off.
+        Unavailable
+            The folder or the table of jobs cannot be written.
+        """
+        if plan.problems:
+            raise Refused(
+                f"This download cannot be done so. {'. '.join(plan.problems)}.",
+                next_step="change what is named, and look at the plan with dry_run=true",
+            )
+        for other in self.table.jobs(limit=50):
+            same = (other.handle, other.folder, other.layout) == (
+                plan.cohort.handle, str(plan.folder), plan.layout,
+            )  # fmt: skip
+            if same and other.state in ACTIVE:
+                return other.job
+        whole = plan.here_series == len(plan.series)
+        if not whole:
+            self._allow_network()
+        write_records(
+            self._index,
+            plan.cohort,
+            plan.folder,
+            settings=self._settings,
+            source=plan.source,
+            layout=plan.layout,
+            series=plan.series,
+            endpoint=self._settings.gcs_url if plan.source == "gcs" else self._settings.aws_url,
+        )
+        job = self.table.create(
+            plan.series,
+            handle=plan.cohort.handle,
+            understood=plan.cohort.understood,
+            release=self._index.release.name,
+            folder=str(plan.folder),
+            layout=plan.layout,
+            source=plan.source,
+            engine=plan.engine,
+            options=self._options(),
+        )
+        if whole:
+            self.table.end_open_series(job, COMPLETE, "")
+            self.table.update(
+                job, state=COMPLETE, reason="all of it was here already", ended=time.time(),
+                files_done=plan.here_files, bytes_done=plan.here_bytes,
+            )  # fmt: skip
+        else:
+            self._spawn(job)
+        return job
+
+    def status(self, job: str, *, most: int = 20) -> Status:
+        """How a download stands. Raises NotFound."""
+        found = self.table.job(job)
+        states = [FAILED, REFUSED, *([CANCELLED] if found.state == CANCELLED else [])]
+        return Status(
+            found, self.table.counts(found.job), self.table.reasons(found.job, states, most)
+        )
+
+    def wait(
+        self, job: str, seconds: float, seen: Callable[[Status], bool] = lambda _: True
+    ) -> Status:
+        """Wait for the end of a job, at most some seconds; `seen` may end it by False."""
+        until = time.monotonic() + seconds
+        while True:
+            status = self.status(job)
+            left = until - time.monotonic()
+            if not status.active or left <= 0 or not seen(status):
+                return status
+            time.sleep(min(_POLL_S, left))
+
+    def cancel(self, job: str) -> Status:
+        """End a download within two seconds; only whole files stay. Raises NotFound."""
+        found = self.table.job(job)
+        name = found.job
+        if found.state in (COMPLETE, FAILED, CANCELLED):
+            return self.status(name)
+        lock = self.table.lock_path(name)
+        self.table.update(name, wanted="cancel")
+        until = time.monotonic() + _CANCEL_S
+        while self.table.job(name).state in ACTIVE and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if self.table.job(name).state != CANCELLED:
+            pid = self.table.job(name).pid
+            if pid and is_held(lock):  # its holder wrote this pid: it is no other process
+                with contextlib.suppress(OSError):
+                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            shutil.rmtree(Path(found.folder) / receipts.HIDDEN / "parts" / name, ignore_errors=True)
+            self.table.end_open_series(name, CANCELLED, "cancelled")
+            self.table.update(name, state=CANCELLED, reason="cancelled", ended=time.time())
+        return self.status(name)
+
+    def resume(self, job: str) -> Status:
+        """Go on with a download; only what is missing is fetched.
+
+        Raises
+        ------
+        NotFound, Refused
+            There is no such job, or its folder is gone.
+        """
+        self._allow_network()
+        return self._again(job, "download")
+
+    def verify(self, job: str, *, deep: bool = False) -> Status:
+        """Look at every file again: size and time, or deeply, its MD5. Raises as `resume`."""
+        return self._again(job, "verify deep" if deep else "verify")
+
+    def _again(self, job: str, action: str) -> Status:
+        found = self.table.job(job)
+        if found.state in ACTIVE:
+            if action != "download":
+                raise Refused(
+                    f"{found.job} is running; it verifies each file as it comes.",
+                    next_step=f"wait for it: idc_jobs(job='{found.job}')",
+                )
+            return self.status(found.job)
+        if not (Path(found.folder) / receipts.HIDDEN).is_dir():
+            raise Refused(
+                f"{found.folder} is not there any more, or is another folder now.",
+                next_step="if it lies on another disk, connect that; else call idc_download again",
+            )
+        self.table.begin(found.job, action, again=True)
+        self.table.update(found.job, options=self._options_text())
+        self._spawn(found.job)
+        return self.status(found.job)
+
+    def _allow_network(self) -> None:
+        if self._settings.offline:
+            raise Unavailable(
+                "The network is turned off (IDC_MCP_OFFLINE).",
+                next_step="unset it before the server starts; what is here can still be verified",
+            )
+
+    def _options(self) -> dict[str, Any]:
+        """What a worker needs to know of the settings."""
+        settings = self._settings
+        return {
+            "endpoints": {"aws": endpoint(settings, "aws"), "gcs": endpoint(settings, "gcs")},
+            "connections": settings.connections,
+            "stall_s": settings.stall_s,
+            "patience_s": settings.patience_s,
+        }
+
+    def _options_text(self) -> str:
+        import json  # noqa: PLC0415
+
+        return json.dumps(self._options())
+
+    def _spawn(self, job: str) -> None:
+        """Start a worker that outlives this process, its terminal and its client."""
+        private_directory(self.table.directory)
+        with self.table.log_path(job).open("ab") as log:
+            try:
+                subprocess.Popen(
+                    # -P: the directory that we were started in may hold a json.py of its own.
+                    [
+                        sys.executable, "-P", "-m", "idc_mcp.transfer.worker",
+                        str(self._settings.state_dir), job,
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.table.directory,
+                    env=os.environ | {"MALLOC_ARENA_MAX": "4"},
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                self.table.update(job, state=FAILED, reason=f"no process can be started: {error}")
+                raise Unavailable(
+                    f"No process can be started: {error}.", next_step="run `idc-mcp doctor`"
+                ) from error

@@ -1,0 +1,297 @@
+"""The table of jobs: SQLite in WAL mode, one file for a user's machine.
+
+`jobs` has a row a download with its totals and how far it is; `series` a row for each series
+with what it came to. A worker writes both, in batches; any process reads them. Whether a
+worker lives is not written here: it holds the job's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from idc_mcp.errors import Damaged, NotFound, Unavailable
+from idc_mcp.files import private_directory
+from idc_mcp.transfer.locks import is_held
+from idc_mcp.transfer.objects import Series
+
+STARTING, RUNNING, COMPLETE, FAILED, CANCELLED, INTERRUPTED = (
+    "starting", "running", "complete", "failed", "cancelled", "interrupted",
+)  # fmt: skip
+"""States of a job. `interrupted` is one that should run and has no worker."""
+
+WAITING, REFUSED = "waiting", "refused"
+"""A series is waiting, running, complete, failed, cancelled or refused."""
+
+START_S = 20.0
+"""A worker that has not begun after this long never will."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job TEXT PRIMARY KEY, created REAL, handle TEXT, understood TEXT, release TEXT, folder TEXT,
+    layout TEXT, source TEXT, engine TEXT, options TEXT, action TEXT, state TEXT, reason TEXT,
+    wanted TEXT DEFAULT '', pid INTEGER, started REAL, ended REAL, updated REAL,
+    series INTEGER, files INTEGER, bytes INTEGER,
+    files_done INTEGER DEFAULT 0, bytes_done INTEGER DEFAULT 0, bytes_fetched INTEGER DEFAULT 0,
+    size_only INTEGER DEFAULT 0, requests INTEGER DEFAULT 0, rate REAL DEFAULT 0,
+    checked TEXT DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS series (
+    job TEXT, number INTEGER, crdc_series_uuid TEXT, SeriesInstanceUID TEXT, directory TEXT,
+    files INTEGER, bytes INTEGER, aws_bucket TEXT, gcs_bucket TEXT, state TEXT DEFAULT 'waiting',
+    reason TEXT DEFAULT '', files_done INTEGER DEFAULT 0,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS series_by_state ON series (job, state);
+"""
+_SERIES = (
+    "number, crdc_series_uuid, SeriesInstanceUID, directory, files, bytes, aws_bucket, gcs_bucket"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of the table; times are seconds since 1970, rate is bytes a second."""
+
+    job: str
+    created: float
+    handle: str
+    understood: str
+    release: str
+    folder: str
+    layout: str
+    source: str
+    engine: str
+    options: dict[str, Any]
+    action: str
+    state: str
+    reason: str
+    wanted: str
+    pid: int | None
+    started: float | None
+    ended: float | None
+    updated: float
+    series: int
+    files: int
+    bytes: int
+    files_done: int
+    bytes_done: int
+    bytes_fetched: int
+    size_only: int
+    requests: int
+    rate: float
+    checked: str
+
+
+class JobTable:
+    """The jobs of a state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.directory = state_dir / "downloads"
+        self.path = self.directory / "jobs.sqlite"
+
+    def lock_path(self, job: str) -> Path:
+        """The file that a job's worker holds locked while it lives."""
+        return self.directory / f"{job}.lock"
+
+    def log_path(self, job: str) -> Path:
+        """Where a worker's own errors go."""
+        return self.directory / f"{job}.log"
+
+    def create(self, series: Sequence[Series], **columns: Any) -> str:
+        """Write a new job with its series; returns its name."""
+        name = f"j_{secrets.token_hex(5)}"
+        now = time.time()
+        row = columns | {
+            "job": name, "created": now, "updated": now, "action": "download",
+            "state": STARTING, "reason": "", "options": json.dumps(columns["options"]),
+            "series": len(series), "files": sum(one.files or 0 for one in series),
+            "bytes": sum(one.bytes for one in series),
+        }  # fmt: skip
+        with self._writing() as db:
+            db.execute(
+                f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                list(row.values()),
+            )
+            db.executemany(
+                f"INSERT INTO series (job, {_SERIES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        name, one.number, one.crdc_series_uuid, one.SeriesInstanceUID,
+                        one.directory, one.files, one.bytes, one.aws_bucket, one.gcs_bucket,
+                    )
+                    for one in series
+                ),
+            )  # fmt: skip
+        return name
+
+    def job(self, name: str) -> Job:
+        """A job as it stands.
+
+        Raises
+        ------
+        NotFound
+            There is none of this name; the latest ones are named.
+        """
+        found = self._jobs("WHERE job = ?", [name.strip()])
+        if not found:
+            raise NotFound(
+                f"There is no download {name!r} on this machine.",
+                nearest=[job.job for job in self.jobs(limit=3)],
+                next_step="idc_jobs() lists all of them",
+            )
+        return found[0]
+
+    def jobs(self, limit: int = -1) -> list[Job]:
+        """All jobs, the latest first."""
+        return self._jobs("ORDER BY created DESC LIMIT ?", [limit])
+
+    def _jobs(self, where: str, parameters: list[Any]) -> list[Job]:
+        if not self.path.exists():
+            return []
+        with self._reading() as db:
+            cursor = db.execute(
+                f"SELECT {', '.join(Job.__dataclass_fields__)} FROM jobs {where}", parameters
+            )
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        return [self._alive(Job(**row | {"options": json.loads(row["options"])})) for row in rows]
+
+    def _alive(self, job: Job) -> Job:
+        """The job, or where its worker is gone, the job as interrupted."""
+        if job.state not in (STARTING, RUNNING) or is_held(self.lock_path(job.job)):
+            return job
+        if job.state == STARTING and time.time() - job.updated < START_S:
+            return job
+        again = Job(**job.__dict__ | {"state": INTERRUPTED})
+        return Job(**again.__dict__ | {"reason": job.reason or "its process is gone"})
+
+    def update(self, job: str, **columns: Any) -> None:
+        """Change a job's row."""
+        with self._writing() as db:
+            _update_job(db, job, columns)
+
+    def save(
+        self, job: str, columns: dict[str, Any], series: Iterable[tuple[Any, ...]] = ()
+    ) -> None:
+        """Change a job and some of its series: (state, reason, files_done, number)."""
+        with self._writing() as db:
+            db.executemany(
+                "UPDATE series SET state = ?, reason = ?, files_done = ? "
+                f"WHERE job = '{job}' AND number = ?",
+                series,
+            )
+            _update_job(db, job, columns)
+
+    def begin(self, job: str, action: str, *, again: bool) -> None:
+        """Set a job up for a worker; `again` puts every series back to waiting."""
+        with self._writing() as db:
+            if again:
+                db.execute(
+                    "UPDATE series SET state = ?, reason = '', files_done = 0 WHERE job = ?",
+                    [WAITING, job],
+                )
+            _update_job(
+                db, job,
+                {
+                    "state": STARTING, "action": action, "reason": "", "wanted": "", "ended": None,
+                    "files_done": 0, "bytes_done": 0, "bytes_fetched": 0, "size_only": 0,
+                    "requests": 0, "rate": 0,
+                },
+            )  # fmt: skip
+
+    def end_open_series(self, job: str, state: str, reason: str) -> None:
+        """Give every series that is waiting or running an end."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE series SET state = ?, reason = ? "
+                "WHERE job = ? AND state IN ('waiting', 'running')",
+                [state, reason, job],
+            )
+
+    def wanted(self, job: str) -> str:
+        """What a caller asks of the worker: '' or `cancel`."""
+        with self._reading() as db:
+            row = db.execute("SELECT wanted FROM jobs WHERE job = ?", [job]).fetchone()
+        return str(row[0]) if row else "cancel"
+
+    def series(self, job: str, after: int = -1, limit: int = 1000) -> list[Series]:
+        """Series of a job in their order, those after a number."""
+        with self._reading() as db:
+            rows = db.execute(
+                f"SELECT {_SERIES} FROM series WHERE job = ? AND number > ? "
+                "ORDER BY number LIMIT ?",
+                [job, after, limit],
+            ).fetchall()
+        return [Series(*row) for row in rows]
+
+    def counts(self, job: str) -> dict[str, int]:
+        """How many series are in which state."""
+        with self._reading() as db:
+            return dict(
+                db.execute(
+                    "SELECT state, count(*) FROM series WHERE job = ? GROUP BY state", [job]
+                ).fetchall()
+            )
+
+    def reasons(self, job: str, states: Iterable[str], limit: int) -> list[tuple[Any, ...]]:
+        """(state, reason, series, directory of the first) of series in some states."""
+        wanted = list(states)
+        with self._reading() as db:
+            return db.execute(
+                "SELECT state, reason, count(*), min(directory) FROM series "
+                f"WHERE job = ? AND state IN ({', '.join('?' * len(wanted))}) "
+                "GROUP BY state, reason ORDER BY count(*) DESC LIMIT ?",
+                [job, *wanted, limit],
+            ).fetchall()
+
+    def outcomes(self, job: str, state: str, limit: int) -> list[tuple[Any, ...]]:
+        """(SeriesInstanceUID, directory, state, files whole, files, reason), in order."""
+        with self._reading() as db:
+            return db.execute(
+                "SELECT SeriesInstanceUID, directory, state, files_done, files, reason "
+                "FROM series WHERE job = ? AND (? = '' OR state = ?) ORDER BY number LIMIT ?",
+                [job, state, state, limit],
+            ).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        private_directory(self.directory)
+        with self._reading() as db, db:
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA + "PRAGMA user_version=1;")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=10, isolation_level=None)) as db:
+                db.execute("PRAGMA synchronous=NORMAL")
+                yield db
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"The table of downloads {self.path} cannot be used: {error}.",
+                next_step="look whether its disk is full or read-only, and try again",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise Damaged(
+                f"The table of downloads {self.path} cannot be used: {error}.",
+                next_step="move that file away: downloaded files keep their receipts, and a new "
+                "idc_download of the same cohort fetches only what is missing",
+            ) from error
+
+
+def _update_job(db: sqlite3.Connection, job: str, columns: dict[str, Any]) -> None:
+    columns = columns | {"updated": time.time()}
+    db.execute(
+        f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in columns)} WHERE job = ?",
+        [*columns.values(), job],
+    )

@@ -1,0 +1,57 @@
+"""Locks that end with their process: held while a file is locked, whatever kills the holder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+class Lock:
+    """An exclusive lock on a file, which is made where it is not there.
+
+    The operating system gives it back when the process ends, by kill -9 or a power cut too:
+    that is also how one sees whether a worker lives.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def take(self) -> bool:
+        """Take it without waiting; False where another process has it."""
+        file = self._path.open("ab")
+        try:
+            if sys.platform == "win32":
+                # A lock of Windows keeps others from reading what it covers: it covers nothing.
+                os.lseek(file.fileno(), 1 << 40, os.SEEK_SET)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def free(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock."""
+    if not path.exists():
+        return False
+    lock = Lock(path)
+    held = not lock.take()
+    lock.free()
+    return held

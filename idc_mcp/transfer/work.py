@@ -1,0 +1,275 @@
+"""The work of a job: series are listed and proven ahead, their files fetched side by side.
+
+A few threads take series in their order: each is claimed, looked up in its receipts, listed,
+and checked against the catalogue before a byte moves. What is missing of it goes into one
+queue, from which many threads fetch. The last file of a series makes it complete.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from idc_mcp.quantities import bytes_text
+from idc_mcp.transfer.engines import Engine
+from idc_mcp.transfer.jobs import COMPLETE, FAILED, REFUSED, RUNNING
+from idc_mcp.transfer.objects import Failure, Kind, Limits, Listed, Place, Series
+from idc_mcp.transfer.patience import Asking, Health
+from idc_mcp.transfer.placing import disk_failure
+from idc_mcp.transfer.progress import Progress
+from idc_mcp.transfer.series import Missing, SeriesTask
+from idc_mcp.transfer.stores import check_listing, list_series
+
+_LISTERS = 12
+_AHEAD = 512
+"""Files that may wait in the queue: listing goes no further ahead."""
+_SPACE_S = 0.5
+_CLAIMED_PAUSE_S = 0.5
+
+_REFUSALS = {Kind.FOREIGN, Kind.DENIED, Kind.UNWRITABLE}
+
+
+class Work:
+    """Makes the series of a job whole; `run` returns when each has come to an end.
+
+    Parameters
+    ----------
+    batches
+        The series, in order.
+    places
+        Where a series' objects lie.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parts: Path,
+        batches: Iterator[list[Series]],
+        places: Callable[[Series], list[Place]],
+        engine: Engine,
+        limits: Limits,
+        patience_s: float,
+    ) -> None:
+        self.stop = threading.Event()
+        self.halted: Failure | None = None
+        self.progress = Progress()
+        self._folder = folder
+        self._parts = parts
+        self._series = (one for batch in batches for one in batch)
+        self._claimed_elsewhere: deque[Series] = deque()
+        self._places = places
+        self._engine = engine
+        self._limits = limits
+        self._health = Health(patience_s)
+        self._lock = threading.Lock()
+        self._files: queue.Queue[Missing | None] = queue.Queue(_AHEAD)
+        self._space = Space(folder)
+        self._open: set[SeriesTask] = set()
+
+    def run(self) -> None:
+        """Do all of it, or as much as can be done before `stop` is set."""
+        listers = [
+            threading.Thread(target=self._guarded, args=(self._list_all,), daemon=True)
+            for _ in range(_LISTERS)
+        ]
+        fetchers = [
+            threading.Thread(target=self._guarded, args=(self._fetch_all,), daemon=True)
+            for _ in range(self._limits.connections)
+        ]
+        for thread in (*listers, *fetchers):
+            thread.start()
+        for thread in listers:
+            thread.join()
+        for _ in fetchers:
+            self._put(None)
+        for thread in fetchers:
+            thread.join()
+        for task in tuple(self._open):
+            task.release()
+
+    def halt(self, failure: Failure) -> None:
+        """End the job for a reason that concerns all of it."""
+        with self._lock:
+            if self.halted is None and not self.stop.is_set():
+                self.halted = failure
+        self.stop.set()
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as error:
+            self.halt(Failure(Kind.STOPPED, f"an error of this program: {error!r}"))
+            raise
+
+    # -- series ------------------------------------------------------------------------------
+
+    def _list_all(self) -> None:
+        while not self.stop.is_set():
+            series = self._next_series()
+            if series is None:
+                return
+            self._begin(SeriesTask(self._folder, self._parts, series))
+
+    def _next_series(self) -> Series | None:
+        with self._lock:
+            series = next(self._series, None)
+            if series is None and self._claimed_elsewhere:
+                series = self._claimed_elsewhere.popleft()
+                pause = True
+            else:
+                pause = False
+        if pause:
+            self.stop.wait(_CLAIMED_PAUSE_S)
+        return series
+
+    def _begin(self, task: SeriesTask) -> None:
+        number = task.series.number
+        try:
+            if not task.claim():
+                with self._lock:
+                    self._claimed_elsewhere.append(task.series)
+                return
+        except Failure as failure:
+            self._end(task, failure)
+            return
+        with self._lock:
+            self._open.add(task)
+        try:
+            if task.is_whole():
+                self.progress.whole(task.files_done, task.bytes_done, task.size_only)
+                self._end(task, None)
+                return
+            self.progress.series(number, RUNNING, "", 0)
+            missing = task.missing(self._listing(task.series), self.stop)
+        except Failure as failure:
+            self._end(task, failure)
+            return
+        self.progress.whole(task.files_done, task.bytes_done, task.size_only)
+        if not missing:
+            self._end(task, None)
+        for one in missing:
+            self._put(one)
+
+    def _listing(self, series: Series) -> list[Listed]:
+        asking = Asking(self._health, self._places(series), self.stop)
+        while True:
+            try:
+                self.progress.asked()
+                found = list_series(asking.place, series.crdc_series_uuid, self._limits.stall_s)
+                check_listing(series, found)
+            except Failure as failure:
+                self._failed(asking, failure)
+            else:
+                asking.answered()
+                return found
+
+    def _end(self, task: SeriesTask, failure: Failure | None) -> None:
+        """Write down what a series came to."""
+        if failure is None:
+            try:
+                task.finish()
+            except Failure as late:
+                failure = late
+        task.release()
+        with self._lock:
+            self._open.discard(task)
+        if failure is not None and failure.kind is Kind.DISK:
+            self.halt(failure)
+        if failure is None:
+            state, reason = COMPLETE, ""
+        elif failure.kind is Kind.STOPPED:
+            return  # who ended the job says what became of it
+        else:
+            listing = failure.kind in (Kind.CORRUPT, Kind.MISSING) and not task.files_done
+            state = REFUSED if failure.kind in _REFUSALS or listing else FAILED
+            reason = failure.why
+        self.progress.series(task.series.number, state, reason, task.files_done)
+
+    # -- files -------------------------------------------------------------------------------
+
+    def _put(self, one: Missing | None) -> None:
+        while not self.stop.is_set():
+            try:
+                self._files.put(one, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _fetch_all(self) -> None:
+        while not self.stop.is_set():
+            try:
+                missing = self._files.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if missing is None:
+                return
+            failure = self._fetch(missing)
+            task = missing.task
+            if task.ended(failure):
+                self._end(task, task.failure)
+            elif failure is None:
+                self.progress.series(task.series.number, RUNNING, "", task.files_done)
+
+    def _fetch(self, missing: Missing) -> Failure | None:
+        """Fetch one file until it is whole; returns why it is not, where it is not."""
+        wanted = missing.wanted
+        try:
+            asking = Asking(self._health, self._places(missing.task.series), self.stop)
+            while True:
+                try:
+                    self._space.check(wanted.size)
+                    self.progress.asked()
+                    md5 = self._engine.fetch(asking.place, wanted, self.stop, self.progress.moved)
+                    if self.stop.is_set():
+                        raise Failure(Kind.STOPPED, "the job is being ended")
+                    receipt = missing.task.settle(missing, md5)
+                except (Failure, OSError) as error:
+                    wanted.part.unlink(missing_ok=True)
+                    if isinstance(error, OSError):
+                        raise disk_failure(error) from error
+                    self._failed(asking, error)
+                else:
+                    asking.answered()
+                    self.progress.whole(1, receipt.size, int(receipt.checked == "size"))
+                    return None
+        except Failure as failure:
+            if failure.kind is Kind.DISK:
+                self.halt(failure)
+            return failure
+
+    def _failed(self, asking: Asking, failure: Failure) -> None:
+        try:
+            asking.failed(failure)
+        except Failure as last:
+            if last.kind is Kind.UNANSWERED and asking.nobody_answers():
+                self.halt(last)
+            raise
+
+
+class Space:
+    """The free space of a folder's disk, asked for twice a second at most."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._free = 0
+        self._seen = 0.0
+
+    def check(self, size: int) -> None:
+        """Raise a Failure where a file of `size` bytes does not fit any more."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._seen > _SPACE_S:
+                self._free = shutil.disk_usage(self._folder).free
+                self._seen = now
+            if self._free < size:
+                raise Failure(
+                    Kind.DISK,
+                    f"the disk of {self._folder} is full: {bytes_text(self._free)} are free, the "
+                    f"next file has {bytes_text(size)}",
+                )

@@ -25,7 +25,8 @@ def add_prompts(server: MCPServer[App]) -> None:
             "3. idc_size of the handle; if it is too much, narrow it and say how.\n"
             "4. idc_licenses of the handle: name each licence and its obligations.\n"
             "5. idc_viewer for two or three studies, so that a person can look.\n"
-            "6. idc_citations and idc_manifest of the handle.\n"
+            "6. idc_citations of the handle; idc_download with dry_run where it is offered, else "
+            "idc_manifest.\n"
             "Report: the release, the definition, patients, studies, series, size, licences, "
             "what was left out and why, the citations, and the download command."
         )

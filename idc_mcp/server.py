@@ -48,6 +48,13 @@ was cut it says how many are left and the call that gets them. Do not answer fro
 call can tell: catalogue figures change with each release."""
 
 
+LOCAL_INSTRUCTIONS = """
+
+idc_download plans (dry_run) and fetches verified files as a job; idc_jobs follows it, \
+idc_job_control cancels, resumes, verifies."""
+"""What only a server on the user's machine adds."""
+
+
 class Server(MCPServer[App]):
     """The SDK's server, with errors of prompts that say what was wrong and what is there."""
 
@@ -100,7 +107,7 @@ def create_server(settings: Settings) -> MCPServer[App]:
         version=__version__,
         description="Public cancer imaging: cohorts, sizes, licences, citations, viewers.",
         website_url="https://imaging.datacommons.cancer.gov",
-        instructions=INSTRUCTIONS,
+        instructions=INSTRUCTIONS + ("" if settings.hosted else LOCAL_INSTRUCTIONS),
         lifespan=lifespan,
         tools=list(all_tools(app)),
         log_level="WARNING",

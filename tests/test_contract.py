@@ -86,6 +86,12 @@ def test_design_names_are_kept(app):
         "idc_citations": {"cohort", "format", "save_as"},
         "idc_viewer": {"cohort", "viewer", "limit"},
         "idc_manifest": {"cohort", "format", "source", "save_as"},
+        "idc_download": {
+            "cohort", "directory", "layout", "source", "engine", "dry_run", "confirm_over_gb",
+            "wait_s",
+        },
+        "idc_jobs": {"job", "wait_s", "state"},
+        "idc_job_control": {"job", "action", "deep", "wait_s"},
     }
     assert arguments == expected
 

@@ -19,7 +19,7 @@ from idc_mcp.cli import CLIENTS, _parser
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.index.guard import MAX_CHARS
 from idc_mcp.index.layout import VALUE_COLUMNS, bundled_tables
-from idc_mcp.server import INSTRUCTIONS
+from idc_mcp.server import INSTRUCTIONS, LOCAL_INSTRUCTIONS
 from idc_mcp.settings import PREFIX, Settings
 from idc_mcp.tools import all_tools
 from tests import docs_blocks
@@ -31,7 +31,7 @@ from tests.test_house import MOST_LINES
 
 GUIDE = (ROOT / "idc_mcp" / "guide.md").read_text(encoding="utf-8")
 EVERYTHING = {document: docs_blocks.read(document) for document in DOCUMENTS} | {
-    "idc_mcp/guide.md": GUIDE, "idc_mcp/server.py INSTRUCTIONS": INSTRUCTIONS,
+    "idc_mcp/guide.md": GUIDE, "idc_mcp/server.py INSTRUCTIONS": INSTRUCTIONS + LOCAL_INSTRUCTIONS,
 }  # fmt: skip
 SUBCOMMANDS = set(next(a.choices for a in _parser()._actions if a.dest == "command"))
 PROGRAMS = {"make", "pip", "pipx", "idc-mcp", ".venv/bin/python"}
@@ -136,8 +136,9 @@ def test_the_readme_documents_every_tool_with_its_arguments(tools):
 
 
 def test_instructions_name_every_tool(tools):
-    assert set(re.findall(r"\bidc_[a-z]+\b", INSTRUCTIONS)) == set(tools)
-    assert len(INSTRUCTIONS) <= 2_000
+    named = set(re.findall(r"\bidc_[a-z_]+\b", INSTRUCTIONS + LOCAL_INSTRUCTIONS))
+    assert named == set(tools)
+    assert len(INSTRUCTIONS + LOCAL_INSTRUCTIONS) <= 2_000
 
 
 def test_resources_and_prompts_are_those_of_the_server(tmp_path, cache_dir):

@@ -32,14 +32,14 @@ class DownloadAnswer(Answer):
     series: int
     files: int | None
     bytes: int
-    size: str
+    size: str = ""
     here: str = ""
-    to_fetch: str
-    free: str
-    licences: str
-    layout: str
-    source: str
-    engine: str
+    to_fetch: str = ""
+    free: str = ""
+    licences: str = ""
+    layout: str = ""
+    source: str = ""
+    engine: str = ""
     problems: list[str] | None = None
     cautions: list[str] | None = None
     progress: str = ""
@@ -56,7 +56,7 @@ def idc_download(
         str, Field(description="Directories by %columns of index; empty: flat")
     ] = DEFAULT_LAYOUT,
     source: Annotated[From, Field(description="auto: AWS, then Google's mirror")] = "auto",
-    engine: AskedEngine = "auto",
+    engine: Annotated[AskedEngine, Field(description="auto is right")] = "auto",
     dry_run: Annotated[bool, Field(description="the plan only")] = False,
     confirm_over_gb: Annotated[
         float | None, Field(ge=0, description="GB the user agreed to fetch")

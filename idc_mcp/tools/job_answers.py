@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from idc_mcp.app import App
     from idc_mcp.transfer.downloads import Status
 
-Wait = Annotated[
-    float, Field(ge=0, le=600, description="Seconds to wait for the end, with progress")
-]
+Wait = Annotated[float, Field(ge=0, le=600, description="Seconds to wait for its end")]
 
 _STATES = ("complete", "running", "waiting", "failed", "refused", "cancelled")
 
@@ -30,11 +28,11 @@ class JobAnswer(Answer):
     job: str
     state: str
     reason: str = ""
-    folder: str
-    files: str
+    folder: str = ""
+    files: str = ""
     bytes: int
-    progress: str
-    series: str
+    progress: str = ""
+    series: str = ""
     proof: str = ""
     unfinished: Table | None = None
     next: str = ""

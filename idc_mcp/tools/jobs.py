@@ -8,6 +8,7 @@ from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
 from idc_mcp.app import App
+from idc_mcp.errors import BadArgument
 from idc_mcp.quantities import bytes_text
 from idc_mcp.tools.job_answers import JobAnswer, Wait, age_text, job_answer, seen
 
@@ -39,9 +40,14 @@ def idc_jobs(
     app: App,
     job: Annotated[str, Field(description="j_…; none: all downloads")] = "",
     wait_s: Wait = 0.0,
-    state: Annotated[State, Field(description="list the job's series in this state")] = "",
+    state: Annotated[State, Field(description="lists its series in this state")] = "",
 ) -> Answer:
     """How downloads stand: files, bytes, rate, time left, series by state, reasons of failures."""
+    if state and not job:
+        raise BadArgument(
+            "'state' lists the series of one job, and 'job' is not given.",
+            next_step="idc_jobs() lists the jobs; then idc_jobs(job='j_…', state=…)",
+        )
     if state:
         return _series(app, job, state)
     if job:

@@ -28,7 +28,7 @@ from idc_mcp.transfer.jobs import (
     Job,
     JobTable,
 )  # fmt: skip
-from idc_mcp.transfer.locks import is_held
+from idc_mcp.transfer.locks import Lock, is_held
 from idc_mcp.transfer.plan import AskedEngine, From, Plan, make_plan
 from idc_mcp.transfer.records import write_records
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 ACTIVE = (STARTING, RUNNING)
 _POLL_S = 0.1
+_RECORDS_S = 30.0
 _CANCEL_S = 4.0
 """A worker ends within two seconds; one that does not after this long is killed."""
 
@@ -115,16 +116,7 @@ class Downloads:
         whole = plan.here_series == len(plan.series)
         if not whole:
             self._allow_network()
-        write_records(
-            self._index,
-            plan.cohort,
-            plan.folder,
-            settings=self._settings,
-            source=plan.source,
-            layout=plan.layout,
-            series=plan.series,
-            endpoint=self._settings.gcs_url if plan.source == "gcs" else self._settings.aws_url,
-        )
+        self._write_records(plan)
         job = self.table.create(
             plan.series,
             handle=plan.cohort.handle,
@@ -137,14 +129,38 @@ class Downloads:
             options=self._options(),
         )
         if whole:
-            self.table.end_open_series(job, COMPLETE, "")
-            self.table.update(
-                job, state=COMPLETE, reason="all of it was here already", ended=time.time(),
-                files_done=plan.here_files, bytes_done=plan.here_bytes,
-            )  # fmt: skip
+            self.table.complete_all(
+                job,
+                {
+                    "reason": "all of it was here already",
+                    "files_done": plan.here_files,
+                    "bytes_done": plan.here_bytes,
+                    "size_only": plan.here_size_only,
+                },
+            )
         else:
             self._spawn(job)
         return job
+
+    def _write_records(self, plan: Plan) -> None:
+        private_directory(self.table.directory)
+        lock = Lock(self.table.directory / "records.lock")
+        # Two writers that find a folder empty would both take the plain names.
+        if not lock.wait(_RECORDS_S):
+            raise Unavailable("Another download is being begun.", next_step="call again")
+        try:
+            write_records(
+                self._index,
+                plan.cohort,
+                plan.folder,
+                settings=self._settings,
+                source=plan.source,
+                layout=plan.layout,
+                series=plan.series,
+                endpoint=self._settings.gcs_url if plan.source == "gcs" else self._settings.aws_url,
+            )
+        finally:
+            lock.free()
 
     def status(self, job: str, *, most: int = 20) -> Status:
         """How a download stands. Raises NotFound."""
@@ -160,10 +176,10 @@ class Downloads:
         """Wait for the end of a job, at most some seconds; `seen` may end it by False."""
         until = time.monotonic() + seconds
         while True:
-            status = self.status(job)
+            found = self.table.job(job)
             left = until - time.monotonic()
-            if not status.active or left <= 0 or not seen(status):
-                return status
+            if found.state not in ACTIVE or left <= 0 or not seen(Status(found, {}, [])):
+                return self.status(job)
             time.sleep(min(_POLL_S, left))
 
     def cancel(self, job: str) -> Status:

@@ -7,6 +7,7 @@ worker lives is not written here: it holds the job's lock.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
 import sqlite3
@@ -156,22 +157,30 @@ class JobTable:
     def _jobs(self, where: str, parameters: list[Any]) -> list[Job]:
         if not self.path.exists():
             return []
-        with self._reading() as db:
-            cursor = db.execute(
-                f"SELECT {', '.join(Job.__dataclass_fields__)} FROM jobs {where}", parameters
-            )
-            names = [column[0] for column in cursor.description]
-            rows = [dict(zip(names, row, strict=True)) for row in cursor]
-        return [self._alive(Job(**row | {"options": json.loads(row["options"])})) for row in rows]
+        found = self._read(where, parameters)
+        gone = {job.job for job in found if self._is_without_worker(job)}
+        if gone:
+            # A worker that ended between the two looks has written how.
+            found = self._read(where, parameters)
+        return [
+            dataclasses.replace(job, state=INTERRUPTED, reason="its process is gone")
+            if job.job in gone and job.state in (STARTING, RUNNING)
+            else job
+            for job in found
+        ]
 
-    def _alive(self, job: Job) -> Job:
-        """The job, or where its worker is gone, the job as interrupted."""
+    def _read(self, where: str, parameters: list[Any]) -> list[Job]:
+        names = [field.name for field in dataclasses.fields(Job)]
+        with self._reading() as db:
+            rows = db.execute(f"SELECT {', '.join(names)} FROM jobs {where}", parameters)
+            found = [dict(zip(names, row, strict=True)) for row in rows]
+        return [Job(**row | {"options": json.loads(row["options"])}) for row in found]
+
+    def _is_without_worker(self, job: Job) -> bool:
+        """Whether a job that should run has no process that does it."""
         if job.state not in (STARTING, RUNNING) or is_held(self.lock_path(job.job)):
-            return job
-        if job.state == STARTING and time.time() - job.updated < START_S:
-            return job
-        again = Job(**job.__dict__ | {"state": INTERRUPTED})
-        return Job(**again.__dict__ | {"reason": job.reason or "its process is gone"})
+            return False
+        return job.state == RUNNING or time.time() - job.updated > START_S
 
     def update(self, job: str, **columns: Any) -> None:
         """Change a job's row."""
@@ -215,6 +224,15 @@ class JobTable:
                 "WHERE job = ? AND state IN ('waiting', 'running')",
                 [state, reason, job],
             )
+
+    def complete_all(self, job: str, columns: dict[str, Any]) -> None:
+        """Write down that every file of a job was here already."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE series SET state = ?, files_done = coalesce(files, 0) WHERE job = ?",
+                [COMPLETE, job],
+            )
+            _update_job(db, job, columns | {"state": COMPLETE, "ended": time.time()})
 
     def wanted(self, job: str) -> str:
         """What a caller asks of the worker: '' or `cancel`."""

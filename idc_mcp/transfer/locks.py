@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +12,8 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_POLL_S = 0.02
 
 
 class Lock:
@@ -38,6 +41,15 @@ class Lock:
             file.close()
             return False
         self._file = file
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Take it, waiting at most so long; False where another process keeps it."""
+        until = time.monotonic() + seconds
+        while not self.take():
+            if time.monotonic() > until:
+                return False
+            time.sleep(_POLL_S)
         return True
 
     def free(self) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.buckets import stored
@@ -43,6 +43,8 @@ class Plan:
         Files of the series whose number is known, and the series of which it is not.
     here_series, here_files, here_bytes
         What is whole on disk already; the files also of series that are not whole yet.
+    here_size_only
+        Those of the files that the store has no MD5 of.
     remaining
         Bytes that would be fetched.
     free
@@ -63,6 +65,7 @@ class Plan:
     here_series: int
     here_files: int
     here_bytes: int
+    here_size_only: int
     free: int
     licences: str
     problems: list[str]
@@ -109,12 +112,12 @@ def make_plan(
         Series(number, values["crdc_series_uuid"], values["SeriesInstanceUID"], where, *rest)
         for number, ((values, rest), (where, _)) in enumerate(zip(rows, placed, strict=True))
     ]
-    here_series, here_files, here_bytes = _here(folder, series)
+    here = _here(folder, series)
     size = sum(one.bytes for one in series)
     place, free = free_bytes(folder)
     caution = long_paths(where for where, _ in placed)
     clashing = clashes(template, placed)
-    problems = clashing.versions + list(_problems(place, free, size - here_bytes, series, source))
+    problems = clashing.versions + list(_problems(place, free, size - here.bytes, series, source))
     return Plan(
         cohort=cohort,
         folder=folder,
@@ -125,9 +128,10 @@ def make_plan(
         files=sum(one.files or 0 for one in series),
         without_files=sum(one.files is None for one in series),
         bytes=size,
-        here_series=here_series,
-        here_files=here_files,
-        here_bytes=here_bytes,
+        here_series=here.series,
+        here_files=here.files,
+        here_bytes=here.bytes,
+        here_size_only=here.size_only,
         free=free,
         licences=summary(index, cohort).sentence,
         problems=problems,
@@ -146,13 +150,22 @@ def _rows(index: Index, cohort: Cohort, template: Layout) -> list[tuple[dict[str
     return [(dict(zip(names, row, strict=False)), row[count:]) for row in rows]
 
 
-def _here(folder: Path, series: list[Series]) -> tuple[int, int, int]:
-    """Whole series, and files and bytes that are whole, by their receipts; no network."""
+class Here(NamedTuple):
+    """What is whole in a folder: series, and files and bytes also of other series."""
+
+    series: int = 0
+    files: int = 0
+    bytes: int = 0
+    size_only: int = 0
+
+
+def _here(folder: Path, series: list[Series]) -> Here:
+    """What is here by the receipts and the files; no network is asked."""
     try:
         known = {entry.name for entry in os.scandir(receipts.directory_of(folder))}
     except OSError:
-        return 0, 0, 0
-    whole = files = size = 0
+        return Here()
+    whole = files = size = size_only = 0
     for one in series:
         if receipts.path_of(folder, one).name not in known:
             continue
@@ -161,8 +174,9 @@ def _here(folder: Path, series: list[Series]) -> tuple[int, int, int]:
         kept = [receipt for receipt in found.files.values() if receipt.name not in changed]
         files += len(kept)
         size += sum(receipt.size for receipt in kept)
-        whole += not changed and found.is_whole(folder, one)
-    return whole, files, size
+        size_only += sum(receipt.checked == "size" for receipt in kept)
+        whole += not changed and found.adds_up(one)
+    return Here(whole, files, size, size_only)
 
 
 def _problems(

@@ -51,6 +51,8 @@ class Receipts:
 
     path: Path
     files: dict[str, Receipt] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    """Files of ours that were found damaged: they may be replaced."""
     complete: bool = False
     """All files of the series were whole once; each may have changed since."""
     _out: IO[str] | None = None
@@ -65,7 +67,7 @@ class Receipts:
 
     def is_whole(self, folder: Path, series: Series) -> bool:
         """Whether every file of the series is there, as the catalogue and the receipts say."""
-        return self.complete and self._adds_up(series) and not self.changed(folder, series)
+        return self.adds_up(series) and not self.changed(folder, series)
 
     def changed(self, folder: Path, series: Series) -> list[Receipt]:
         """Files that are missing or were touched since they were proven."""
@@ -91,8 +93,7 @@ class Receipts:
 
     def take_back(self, name: str) -> None:
         """Write down that a file is not whole any more."""
-        self.files.pop(name, None)
-        self.complete = False
+        self._take_back(name)
         self._write({"name": name, "damaged": True})
 
     def begin(self, series: Series) -> None:
@@ -121,21 +122,26 @@ class Receipts:
             self._out.close()
             self._out = None
 
-    def _adds_up(self, series: Series) -> bool:
+    def adds_up(self, series: Series) -> bool:
+        """Whether the series was complete, with the catalogue's files and bytes."""
         size = sum(receipt.size for receipt in self.files.values())
-        return series.is_of_size(size) and series.files in (None, len(self.files))
+        return self.complete and series.is_of_size(size) and series.files in (None, len(self.files))
 
     def _read(self, line: dict[str, Any]) -> None:
         if "complete" in line:
             self.complete = line["complete"] == len(self.files)
         elif line.get("damaged"):
-            self.files.pop(line["name"], None)
-            self.complete = False
+            self._take_back(line["name"])
         elif "name" in line:
             with contextlib.suppress(KeyError, TypeError):
                 self.files[line["name"]] = Receipt(
                     line["name"], line["size"], line["md5"], line["checked"], line["mtime_ns"]
                 )
+
+    def _take_back(self, name: str) -> None:
+        self.files.pop(name, None)
+        self.damaged.add(name)
+        self.complete = False
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._out is None:

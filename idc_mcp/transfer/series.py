@@ -107,9 +107,10 @@ class SeriesTask:
                 again = Receipt(again.name, again.size, again.md5, "size", again.mtime_ns)
             self._receipts.add(again)
             return again
-        if receipt is None and target.exists() and (item.md5 is not None or not target.is_file()):
+        ours = receipt is not None or item.name in self._receipts.damaged
+        if not ours and target.exists() and (item.md5 is not None or not target.is_file()):
             raise foreign(target, item)
-        return receipt is not None
+        return ours
 
     def settle(self, missing: Missing, md5: str) -> Receipt:
         """Put a fetched file in its place and write its receipt."""

@@ -105,7 +105,7 @@ _SIGNS = {
     "connectionrefused": "connection refused",
     "dns error": "its name is not known",
     "timedout": "no data came in time",
-    "timeout": "no data came in time",
+    "kind: timeout": "no data came in time",
     "certificate": "its certificate is not trusted",
     "connectionreset": "the connection was reset",
     "unexpectedeof": "the connection broke off",

@@ -36,6 +36,7 @@ from idc_mcp.transfer.work import Work
 
 _TICK_S = 0.2
 _SAVE_TICKS = 2
+_LOCK_S = 2.0
 _LAST_WAIT_S = 1.0
 """How long threads may take to end: a cancelled job is over within two seconds."""
 
@@ -44,7 +45,8 @@ def main(state_dir: Path, name: str) -> int:
     """Do a job; returns 0 where it came to an end of its own."""
     table = JobTable(state_dir)
     lock = Lock(table.lock_path(name))
-    if not lock.take():
+    # One who looks whether it is held holds it for a moment.
+    if not lock.wait(_LOCK_S):
         return 1  # another worker has it
     job = table.job(name)
     table.update(name, state=RUNNING, pid=os.getpid(), started=time.time())

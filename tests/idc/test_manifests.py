@@ -223,3 +223,14 @@ def test_a_shared_server_gives_a_small_manifest_whole(tools, settings):
         assert "https://storage.googleapis.com run" in command
     with pytest.raises(Refused):
         idc_manifest(hosted, "rider_lung_ct", save_as="m.s5cmd")
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_database_alone(make_app, tmp_path):
+    app = make_app()
+    database = app.index.opened().database
+    cohort = app.cohorts.resolve("4d_lung")
+    with pytest.raises(Unavailable, match="cannot be written"):
+        app.index.rows(f"COPY (SELECT 1) TO '{tmp_path}/none/m.csv'")
+    assert app.index.database == database
+    assert database.exists()
+    assert app.index.value(f"SELECT count(*) FROM {cohort.source}") == 6_690

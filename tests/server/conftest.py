@@ -29,10 +29,12 @@ def anyio_backend() -> str:
 
 
 @contextlib.asynccontextmanager
-async def connected(settings: Settings, mode: Any = "auto") -> AsyncIterator[Client]:
+async def connected(
+    settings: Settings, mode: Any = "auto", **options: Any
+) -> AsyncIterator[Client]:
     """A client of a server in this process."""
     with anyio.fail_after(60):
-        async with Client(create_server(settings), mode=mode) as client:
+        async with Client(create_server(settings), mode=mode, **options) as client:
             yield client
 
 

@@ -41,7 +41,7 @@ async def test_stdio(tmp_path, cache_dir, mode):
     )
     with anyio.fail_after(60):
         async with Client(server, mode=mode) as client:
-            assert len((await client.list_tools()).tools) == 10
+            assert len((await client.list_tools()).tools) == 13
             result = await client.call_tool("idc_sql", {"sql": "SELECT count(*) FROM index"})
             assert result.structured_content["result"]["rows"] == [[1_044_191]]
 

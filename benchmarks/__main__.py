@@ -1,4 +1,5 @@
-"""`python -m benchmarks [PART …]`: startup, memory, first, sql, facts, cohorts, reading, load."""
+"""`python -m benchmarks [PART …]`: startup, memory, first, sql, facts, cohorts, reading, load,
+downloads."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import load, questions, reading, startup
+from benchmarks import downloads, load, questions, reading, startup
 from benchmarks.table import show
 from idc_mcp.app import App
 from idc_mcp.index.build import build
 from idc_mcp.index.release import installed_release
 from idc_mcp.settings import Settings
 
-PARTS = ("startup", "memory", "first", "sql", "facts", "cohorts", "reading", "load")
+PARTS = ("startup", "memory", "first", "sql", "facts", "cohorts", "reading", "load", "downloads")
 
 
 def main() -> None:
@@ -60,6 +61,8 @@ def main() -> None:
                     show("What a model reads", asyncio.run(reading.reading(app)))
                 case "load":
                     show("HTTP", load.load(cache))
+                case "downloads":
+                    downloads.downloads(app)
         app.close()
 
 

@@ -36,6 +36,18 @@ def _run(arguments: argparse.Namespace) -> int:
             from idc_mcp.cli.serve import serve  # noqa: PLC0415
 
             return serve(http=arguments.http, host=arguments.host, port=arguments.port)
+        case "download":
+            from idc_mcp.cli.download import download  # noqa: PLC0415
+
+            return download(arguments)
+        case "jobs":
+            from idc_mcp.cli.jobs import jobs  # noqa: PLC0415
+
+            return jobs(arguments)
+        case "job":
+            from idc_mcp.cli.jobs import job  # noqa: PLC0415
+
+            return job(arguments)
         case "demo":
             from idc_mcp.cli.demo import demo  # noqa: PLC0415
 
@@ -101,4 +113,42 @@ def _parser() -> argparse.ArgumentParser:
     cite.add_argument("cohort", help="a handle, or identifiers with commas")
     cite.add_argument("--format", choices=("apa", "bibtex", "csl-json", "turtle"), default="apa")
     cite.add_argument("--save-as", default="", help="a file for all entries")
+
+    _add_downloads(commands)
     return parser
+
+
+def _add_downloads(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    download = commands.add_parser(
+        "download",
+        help="download a cohort, every file verified",
+        description="Download a cohort's files into a directory, each verified by size and MD5. "
+        "What is whole there is not fetched again. Ctrl-C cancels and keeps whole files. "
+        "Exit status: 0 complete, 1 not all complete, 2 what you can mend, 130 after Ctrl-C.",
+    )
+    download.add_argument("cohort", metavar="COHORT", help="a handle, or identifiers with commas")
+    download.add_argument("directory", metavar="DIR", help="where to; made if it is not there")
+    download.add_argument(
+        "--layout", default=None, metavar="TEMPLATE",
+        help="directories by %%columns of index, '' for none (default: %%collection_id/%%PatientID/"
+        "%%StudyInstanceUID/%%Modality_%%SeriesInstanceUID)",
+    )  # fmt: skip
+    download.add_argument(
+        "--source", choices=("auto", "aws", "gcs"), default="auto",
+        help="auto is AWS, and Google's mirror where AWS keeps failing",
+    )  # fmt: skip
+    download.add_argument("--engine", choices=("auto", "obstore", "s5cmd"), default="auto")
+    download.add_argument("--dry-run", action="store_true", help="show the plan, write nothing")
+    download.add_argument("--yes", action="store_true", help="do not ask, however large it is")
+    download.add_argument("--detach", action="store_true", help="begin it and return")
+
+    jobs = commands.add_parser("jobs", help="downloads and how they stand")
+    jobs.add_argument("job", nargs="?", default="", metavar="JOB", help="j_…: this one alone")
+    jobs.add_argument("--series", action="store_true", help="every series; CSV where it is piped")
+    jobs.add_argument("--watch", action="store_true", help="show progress to the end")
+
+    job = commands.add_parser("job", help="cancel, resume or verify a download")
+    job.add_argument("job", metavar="JOB", help="j_…, as `idc-mcp jobs` lists them")
+    job.add_argument("action", choices=("cancel", "resume", "verify"))
+    job.add_argument("--deep", action="store_true", help="verify the MD5 of every file")
+    job.add_argument("--detach", action="store_true", help="begin it and return")

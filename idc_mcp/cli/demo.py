@@ -1,21 +1,29 @@
-"""`idc-mcp demo`: one real question, asked of a real server over stdio, call by call."""
+"""`idc-mcp demo`: one real question, asked of a real server over stdio, call by call.
+
+Its download from a mirror on this machine is in `demo_download`.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 import time
-from typing import Any
+from pathlib import Path
+from tempfile import mkdtemp
 
 import anyio
 
+from idc_mcp.cli.demo_calls import Calls
+from idc_mcp.cli.demo_download import CONNECTIONS, FOLDER, SlowMirror, mirror, show_download
 from idc_mcp.cli.serve import command
-from idc_mcp.cli.terminal import heading, show
+from idc_mcp.cli.terminal import heading
+from idc_mcp.settings import PREFIX, Settings
 
 QUESTION = (
     "Chest CT from GE scanners that I may use commercially: how many patients, how big, under "
-    "which licence, what do I cite, show me one, and give me the manifest."
+    "which licence, what do I cite, show me one, give me the manifest, and download one."
 )
+NOWHERE = "http://127.0.0.1:9"
 FILTERS = {"Modality": "CT", "BodyPartExamined": "CHEST", "Manufacturer": ["GE", "GE *"]}
 
 
@@ -25,16 +33,53 @@ def demo() -> int:
 
 
 async def _demo() -> int:
+    output, state = (Path(mkdtemp(prefix=f"idc-mcp-demo-{kind}")) for kind in ("", "state-"))
+    try:
+        with mirror() as server:
+            return await _walk(output, server, _environment(output, state, server.url))
+    finally:
+        _end_downloads(state)
+        # Nobody shall find stand-ins one day and take them for images.
+        for directory in (state, output / FOLDER):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end_downloads(state: Path) -> None:
+    """Cancel what still runs where the demo ended early: a download outlives its server."""
+    from idc_mcp.app import App  # noqa: PLC0415
+    from idc_mcp.transfer.downloads import ACTIVE  # noqa: PLC0415
+
+    app = App.create(Settings.from_env(state_dir=state))
+    for job in app.downloads.table.jobs():
+        if job.state in ACTIVE:
+            app.downloads.cancel(job.job)
+    app.close()
+
+
+def _environment(output: Path, state: Path, mirror_url: str) -> dict[str, str]:
+    """That of the server: directories and a mirror of the demo's own."""
+    changes = {
+        "OUTPUT_DIR": str(output),
+        "STATE_DIR": str(state),
+        "AWS_URL": mirror_url,
+        "GCS_URL": mirror_url,
+        "CONNECTIONS": str(CONNECTIONS),
+        "OFFLINE": "no",
+    }
+    if Settings.from_env().offline:
+        # What is asked beyond this machine, asks nobody then.
+        changes["DOI_URL"] = NOWHERE
+    return dict(os.environ) | {PREFIX + name: value for name, value in changes.items()}
+
+
+async def _walk(output: Path, server: SlowMirror, environment: dict[str, str]) -> int:
     from mcp import Client, StdioServerParameters  # noqa: PLC0415
 
     words = command()
-    output = tempfile.mkdtemp(prefix="idc-mcp-demo-")
-    server = StdioServerParameters(
-        command=words[0], args=words[1:], env=dict(os.environ) | {"IDC_MCP_OUTPUT_DIR": output}
-    )
+    parameters = StdioServerParameters(command=words[0], args=words[1:], env=environment)
     print(f"{heading('Question')}\n{QUESTION}\n\n$ {' '.join(words)}")
     started = time.perf_counter()
-    async with Client(server, read_timeout_seconds=120) as client:
+    async with Client(parameters, read_timeout_seconds=120) as client:
         tools = await client.list_tools()
         print(f"{len(tools.tools)} tools, {time.perf_counter() - started:.1f} s after the start\n")
         calls = Calls(client)
@@ -53,6 +98,7 @@ async def _demo() -> int:
             sql=f"SELECT ManufacturerModelName, count(*) AS series FROM {handle} "
             "GROUP BY ALL ORDER BY series DESC LIMIT 5",
         )
+        disk = await show_download(calls, server, output)
         if calls.failed:
             print(heading(f"{calls.failed} calls failed"))
             return 1
@@ -63,28 +109,7 @@ async def _demo() -> int:
             f"{' and '.join(row[0] for row in card['licenses']['rows'])} ({card['release']}).\n"
             f"Cite    {citations['dois']} datasets and IDC itself\n"
             f"Look    {viewer['links']['rows'][0][-1]}\n"
-            f"Get     {manifest['command']}"
+            f"Get     {manifest['command']}\n"
+            f"Disk    {disk}"
         )
     return 0
-
-
-class Calls:
-    """Makes calls, prints each as a person would want to read it, counts failures."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.failed = 0
-
-    async def ask(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """One call; returns its structured content, empty where it failed."""
-        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        print(heading(f"▶ {tool}({given})"))
-        started = time.perf_counter()
-        result = await self.client.call_tool(tool, arguments)
-        took = time.perf_counter() - started
-        if result.is_error:
-            self.failed += 1
-            print(f"{result.content[0].text}\n")
-            return {}
-        print(f"{show(result.structured_content)}\n[{took * 1e3:.0f} ms]\n")
-        return dict(result.structured_content)

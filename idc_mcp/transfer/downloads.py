@@ -193,7 +193,7 @@ class Downloads:
         until = time.monotonic() + _CANCEL_S
         while self.table.job(name).state in ACTIVE and time.monotonic() < until:
             time.sleep(_POLL_S)
-        if self.table.job(name).state != CANCELLED:
+        if self.table.job(name).state not in (COMPLETE, FAILED, CANCELLED):
             pid = self.table.job(name).pid
             if pid and is_held(lock):  # its holder wrote this pid: it is no other process
                 with contextlib.suppress(OSError):

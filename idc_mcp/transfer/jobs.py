@@ -172,6 +172,8 @@ class JobTable:
     def _read(self, where: str, parameters: list[Any]) -> list[Job]:
         names = [field.name for field in dataclasses.fields(Job)]
         with self._reading() as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                return []  # another process is making it, or it was emptied
             rows = db.execute(f"SELECT {', '.join(names)} FROM jobs {where}", parameters)
             found = [dict(zip(names, row, strict=True)) for row in rows]
         return [Job(**row | {"options": json.loads(row["options"])}) for row in found]
@@ -212,7 +214,7 @@ class JobTable:
                 {
                     "state": STARTING, "action": action, "reason": "", "wanted": "", "ended": None,
                     "files_done": 0, "bytes_done": 0, "bytes_fetched": 0, "size_only": 0,
-                    "requests": 0, "rate": 0,
+                    "requests": 0, "rate": 0, "pid": None,
                 },
             )  # fmt: skip
 

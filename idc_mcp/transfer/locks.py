@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import time
@@ -16,6 +18,9 @@ else:
 _POLL_S = 0.02
 
 
+_HELD = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+
+
 class Lock:
     """An exclusive lock on a file, which is made where it is not there.
 
@@ -27,19 +32,27 @@ class Lock:
         self._path = path
         self._file: IO[bytes] | None = None
 
-    def take(self) -> bool:
-        """Take it without waiting; False where another process has it."""
-        file = self._path.open("ab")
+    def take(self, *, shared: bool = False) -> bool:
+        """Take it without waiting; False where another process has it.
+
+        Raises
+        ------
+        OSError
+            The file cannot be made, or its disk knows no locks.
+        """
+        file = self._path.open("a+b")
         try:
             if sys.platform == "win32":
                 # A lock of Windows keeps others from reading what it covers: it covers nothing.
                 os.lseek(file.fileno(), 1 << 40, os.SEEK_SET)
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
             file.close()
-            return False
+            if error.errno in _HELD:
+                return False
+            raise
         self._file = file
         return True
 
@@ -64,6 +77,8 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     lock = Lock(path)
-    held = not lock.take()
+    held = False
+    with contextlib.suppress(OSError):
+        held = not lock.take(shared=True)
     lock.free()
     return held

@@ -42,6 +42,11 @@ class Health:
         with self._lock:
             self._sources[place.source] = _Source(time.monotonic())
 
+    def moved(self, place: Place) -> None:
+        """A place is giving bytes, which may be of a file that takes longer than patience."""
+        with self._lock:
+            self._sources[place.source].last_good = time.monotonic()
+
     def failed(self, place: Place) -> None:
         """A place did not answer; after some times the others are asked first for a while."""
         with self._lock:

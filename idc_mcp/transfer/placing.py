@@ -91,10 +91,12 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def disk_failure(error: OSError) -> Failure:
+def disk_failure(error: OSError, writing: Path | None = None) -> Failure:
     """An error of writing as a failure: of the disk, or of this one folder."""
     words = error.strerror or str(error)
-    where = f" ({error.filename})" if error.filename else ""
+    # Where a file is put in its place, the second name is that place.
+    path = error.filename2 or error.filename or writing
+    where = f" ({path})" if path else ""
     if error.errno in _DISK_ENDS:
         return Failure(Kind.DISK, f"the disk cannot be written: {words}{where}")
     return Failure(Kind.UNWRITABLE, f"it cannot be written: {words}{where}")

@@ -119,7 +119,8 @@ class Receipts:
     def close(self) -> None:
         """End writing."""
         if self._out is not None:
-            self._out.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is lost
+                self._out.close()
             self._out = None
 
     def adds_up(self, series: Series) -> bool:
@@ -128,15 +129,15 @@ class Receipts:
         return self.complete and series.is_of_size(size) and series.files in (None, len(self.files))
 
     def _read(self, line: dict[str, Any]) -> None:
+        name = line.get("name")
         if "complete" in line:
             self.complete = line["complete"] == len(self.files)
-        elif line.get("damaged"):
-            self._take_back(line["name"])
-        elif "name" in line:
-            with contextlib.suppress(KeyError, TypeError):
-                self.files[line["name"]] = Receipt(
-                    line["name"], line["size"], line["md5"], line["checked"], line["mtime_ns"]
-                )
+        elif isinstance(name, str) and line.get("damaged"):
+            self._take_back(name)
+        elif isinstance(name, str):
+            values: list[Any] = [line.get(key) for key in ("size", "md5", "checked", "mtime_ns")]
+            if [type(value) for value in values] == [int, str, str, int]:
+                self.files[name] = Receipt(name, *values)
 
     def _take_back(self, name: str) -> None:
         self.files.pop(name, None)

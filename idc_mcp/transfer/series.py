@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Callable
@@ -67,6 +68,14 @@ class SeriesTask:
             self._count(receipt)
         return True
 
+    def count_again(self) -> None:
+        """Count what is there where nobody could say what is missing."""
+        self.files_done = self.bytes_done = self.size_only = 0
+        changed = self._receipts.changed(self._folder, self.series)
+        for receipt in self._receipts.files.values():
+            if receipt not in changed:
+                self._count(receipt)
+
     def missing(self, listed: list[Listed], stop: threading.Event) -> list[Missing]:
         """What has to be fetched of a proven listing; files that are whole get receipts.
 
@@ -126,7 +135,7 @@ class SeriesTask:
                 self._receipts.add(receipt)
                 self._count(receipt)
         except OSError as error:
-            raise disk_failure(error) from error
+            raise disk_failure(error, self.directory) from error
         return receipt
 
     def ended(self, failure: Failure | None) -> bool:
@@ -174,7 +183,8 @@ class SeriesTask:
                 self._count(receipt)
                 seen(receipt.size)
                 continue
-            self._receipts.take_back(receipt.name)
+            with contextlib.suppress(OSError):  # where nothing can be written it is only told
+                self._receipts.take_back(receipt.name)
         problems = [
             f"{len(names):,} {what} ({names[0]}{', …' if len(names) > 1 else ''})"
             for names, what in ((missing, "files missing"), (damaged, "files damaged"))

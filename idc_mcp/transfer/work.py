@@ -147,6 +147,8 @@ class Work:
             self.progress.series(number, RUNNING, "", 0)
             missing = task.missing(self._listing(task.series), self.stop)
         except Failure as failure:
+            task.count_again()
+            self.progress.whole(task.files_done, task.bytes_done, task.size_only)
             self._end(task, failure)
             return
         self.progress.whole(task.files_done, task.bytes_done, task.size_only)
@@ -224,14 +226,15 @@ class Work:
                 try:
                     self._space.check(wanted.size)
                     self.progress.asked()
-                    md5 = self._engine.fetch(asking.place, wanted, self.stop, self.progress.moved)
+                    moved = self._moved(asking.place)
+                    md5 = self._engine.fetch(asking.place, wanted, self.stop, moved)
                     if self.stop.is_set():
                         raise Failure(Kind.STOPPED, "the job is being ended")
                     receipt = missing.task.settle(missing, md5)
                 except (Failure, OSError) as error:
                     wanted.part.unlink(missing_ok=True)
                     if isinstance(error, OSError):
-                        raise disk_failure(error) from error
+                        raise disk_failure(error, wanted.part) from error
                     self._failed(asking, error)
                 else:
                     asking.answered()
@@ -241,6 +244,17 @@ class Work:
             if failure.kind is Kind.DISK:
                 self.halt(failure)
             return failure
+
+    def _moved(self, place: Place) -> Callable[[int], None]:
+        """Counts the bytes of a file; one that comes for long shows that its place answers."""
+        for_long = time.monotonic() + self._health.patience_s / 4
+
+        def moved(count: int) -> None:
+            self.progress.moved(count)
+            if time.monotonic() > for_long:
+                self._health.moved(place)
+
+        return moved
 
     def _failed(self, asking: Asking, failure: Failure) -> None:
         try:

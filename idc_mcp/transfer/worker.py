@@ -27,7 +27,7 @@ from idc_mcp.transfer.jobs import (
     Job,
     JobTable,
 )  # fmt: skip
-from idc_mcp.transfer.locks import Lock
+from idc_mcp.transfer.locks import Lock, is_held
 from idc_mcp.transfer.objects import Failure, Kind, Limits, Series
 from idc_mcp.transfer.placing import disk_failure
 from idc_mcp.transfer.progress import Progress
@@ -45,9 +45,13 @@ def main(state_dir: Path, name: str) -> int:
     """Do a job; returns 0 where it came to an end of its own."""
     table = JobTable(state_dir)
     lock = Lock(table.lock_path(name))
-    # One who looks whether it is held holds it for a moment.
-    if not lock.wait(_LOCK_S):
-        return 1  # another worker has it
+    try:
+        # One who looks whether it is held holds it for a moment.
+        if not lock.wait(_LOCK_S):
+            return 1  # another worker has it
+    except OSError as error:
+        table.update(name, state=FAILED, ended=time.time(), reason=disk_failure(error).why)
+        return 1
     job = table.job(name)
     table.update(name, state=RUNNING, pid=os.getpid(), started=time.time())
     try:
@@ -73,8 +77,11 @@ class Download:
         endpoints = job.options["endpoints"]
         limits = Limits(job.options["connections"], job.options["stall_s"])
         try:
-            # What another worker of this job left when it was killed.
-            shutil.rmtree(self._parts, ignore_errors=True)
+            # What other workers left when they were killed, this job's and those of others.
+            for parts in self._parts.parent.glob("j_*"):
+                path = table.lock_path(parts.name)
+                if parts == self._parts or (path.exists() and not is_held(path)):
+                    shutil.rmtree(parts, ignore_errors=True)
             receipts.directory_of(folder).mkdir(parents=True, exist_ok=True)
             self._parts.mkdir(parents=True)
             self.problem = None
@@ -145,7 +152,11 @@ class Verification:
             self.progress.series(series.number, FAILED, "nothing of it is here", 0)
             return
         try:
-            if not task.claim():
+            try:
+                claimed = task.claim()
+            except Failure:
+                claimed = True  # where nothing can be written nobody else writes
+            if not claimed:
                 self._damaged += 1
                 self.progress.series(series.number, FAILED, "a download is writing it now", 0)
                 return
@@ -214,12 +225,13 @@ def _conclude(run: Download | Verification, table: JobTable, name: str, asked_to
     """Give the job and each of its series an end."""
     ended = time.time()
     checked = run.checked()
+    unfinished = bool(table.counts(name).keys() - {COMPLETE})  # it may have ended meanwhile
     if run.halted is not None:
         table.end_open_series(name, FAILED, "the job ended before: " + run.halted.why)
         table.update(name, state=FAILED, ended=ended, reason=run.halted.why)
-    elif asked_to_stop == INTERRUPTED:
+    elif asked_to_stop == INTERRUPTED and unfinished:
         table.update(name, state=INTERRUPTED, ended=ended, reason="its process was told to end")
-    elif asked_to_stop:
+    elif asked_to_stop and unfinished:
         table.end_open_series(name, CANCELLED, "cancelled")
         table.update(name, state=CANCELLED, ended=ended, reason="cancelled")
     else:

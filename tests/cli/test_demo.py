@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_demo(process):
-    result = process("demo")
+def test_demo(process, tmp_path):
+    result = process("demo", TMPDIR=str(tmp_path))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "13 tools" in result.stdout
     for tool in (
@@ -25,12 +25,7 @@ def test_demo(process):
         r"^Disk    253 files by size and MD5, after a cancel and a resume", short, re.M
     )
 
-
-@pytest.mark.slow
-def test_the_download_of_the_demo(process, tmp_path):
-    """Planned, under way, cancelled, resumed, verified; and nothing of it stays."""
-    result = process("demo", TMPDIR=str(tmp_path))
-    assert result.returncode == 0, result.stdout + result.stderr
+    # Its download: planned, under way, cancelled, resumed, verified; and nothing of it stays.
     _, _, download = result.stdout.partition("And the files")
     assert "serves stand-ins" in download
     states = re.findall(r"^state +(.+)$", download, re.M)

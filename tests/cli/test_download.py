@@ -104,8 +104,10 @@ def test_a_download_is_planned_done_and_proven(run, settings, mirror, cohort, tm
     assert said["source"].startswith(f"AWS (its mirror {mirror.url}), then Google Cloud")
     assert outcome.startswith(f"95 files, 4.16 MB, in {tmp_path / 'data'}\n")
     assert fields(outcome)["proof"] == "95 files by size and MD5"
-    # Nobody sees a bar: the last line alone, without codes of a terminal.
-    assert result.stderr == ("100%, 4.16 MB of 4.16 MB, 95 of 95 files, 3 of 3 series complete\n")
+    # Nobody sees a bar: a line at once and one at the end, without codes of a terminal.
+    first, last = result.stderr.splitlines()
+    assert first.startswith("0%, 0 B of 4.16 MB, ")
+    assert last == "100%, 4.16 MB of 4.16 MB, 95 of 95 files, 3 of 3 series complete"
     assert "\033" not in result.stdout + result.stderr
     assert len(files(tmp_path / "data")) == 95
     assert (tmp_path / "data" / "cohort.json").exists()
@@ -199,7 +201,7 @@ def test_what_does_not_come_is_said_with_its_reason(
     assert result.returncode == 1
     _, _, outcome = result.stdout.partition("Not complete: ")
     assert outcome.startswith("48 of 95 files")
-    assert re.search(r"^refused +.* 1 ", outcome, re.M), outcome
+    assert re.search(r"^  1 series refused: .*403", outcome, re.M), outcome
     job = job_of(outcome)
     assert f"idc-mcp job {job} resume" in outcome
 
@@ -243,7 +245,7 @@ def test_a_second_ctrl_c_leaves_at_once(start, mirror, cohort, tmp_path):
     process = start("download", cohort, str(tmp_path / "data"))
     until(lambda: files(tmp_path / "data"))
     process.send_signal(signal.SIGINT)
-    assert "Cancelling" in process.stderr.readline()
+    until(lambda: "Cancelling" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
     _, beside = process.communicate(timeout=10)
     assert process.returncode == 130
@@ -251,7 +253,7 @@ def test_a_second_ctrl_c_leaves_at_once(start, mirror, cohort, tmp_path):
 
 
 def test_detached_watched_and_cancelled(start, run, settings, mirror, cohort, tmp_path):
-    mirror.fault("delay", on="get", seconds=0.1)
+    mirror.fault("delay", on="get", seconds=0.5)
     begun = run("download", cohort, str(tmp_path / "data"), "--detach", **settings)
     assert begun.returncode == 0, begun.stderr
     job = job_of(begun.stdout)
@@ -259,7 +261,7 @@ def test_detached_watched_and_cancelled(start, run, settings, mirror, cohort, tm
 
     assert run("job", job, "verify", **settings).returncode == 2
     watching = start("jobs", "--watch")
-    until(lambda: len(files(tmp_path / "data")) > 5)
+    assert " of 95 files, " in watching.stderr.readline()
     cancelled = run("job", job, "cancel", **settings)
     assert cancelled.returncode == 0
     assert "Cancelled: " in cancelled.stdout
@@ -270,10 +272,10 @@ def test_detached_watched_and_cancelled(start, run, settings, mirror, cohort, tm
 
 
 def test_watching_ends_without_the_job(start, run, settings, mirror, cohort, tmp_path):
-    mirror.fault("delay", on="get", seconds=0.1)
+    mirror.fault("delay", on="get", seconds=0.5)
     job = job_of(run("download", cohort, str(tmp_path / "data"), "--detach", **settings).stdout)
     watching = start("jobs", job, "--watch")
-    time.sleep(1.5)
+    assert " of 95 files, " in watching.stderr.readline()
     watching.send_signal(signal.SIGINT)
     assert watching.wait(10) == 130
     mirror.clear()
@@ -321,7 +323,6 @@ def test_files_are_verified_without_the_network(run, settings, cohort, tmp_path)
         (["download", "{cohort}", "{file}/below"], "is a file"),
         (["download", "{cohort}", "~nobody-of-this-name/x"], "leads nowhere"),
         (["download", "{cohort}", "{dir}", "--layout", "%Modalty"], "%Modalty is no placeholder"),
-        (["download", "{cohort}", "/proc/nowhere"], "cannot be written"),
         (["jobs", "j_0000000000"], "`idc-mcp jobs` lists all"),
         (["jobs", "--series"], "needs a JOB"),
         (["jobs", "--watch"], "No download is running"),

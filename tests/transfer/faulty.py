@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from idc_mcp.cli.mirror import Answer, Mirror, Request, Slice, refusal, send_piece
+from idc_mcp.cli.mirror import Mirror
+from idc_mcp.cli.s3 import Answer, Request, Slice, refusal, send_piece
 
 Piece = bytes | Slice
 

@@ -61,7 +61,9 @@ def test_faults_of_many_answers(make_lab, aws, archive):
 
 @pytest.mark.parametrize("what", FOR_GOOD)
 def test_a_fault_of_one_file_for_good(make_lab, aws, archive, what):
-    lab, hit = make_lab(aws.url, patience_s=0.5), archive.few[1]
+    # s5cmd asks again by itself, at first; only a stall must be noticed soon.
+    stall_s = 0.7 if what == "stall" else 6
+    lab, hit = make_lab(aws.url, patience_s=0.5, stall_s=stall_s), archive.few[1]
     aws.fault(what, on="get", key=hit.last)
     status = lab.run()
     lab.proven(status, FOR_GOOD[what], hit.series.directory)
@@ -76,7 +78,7 @@ def test_a_fault_of_one_file_for_good(make_lab, aws, archive, what):
 
 @pytest.mark.parametrize("what", [503, "reset", "stall", "short", "bit", 403])
 def test_a_fault_of_all_files_for_good(make_lab, aws, what):
-    lab = make_lab(aws.url, patience_s=0.5)
+    lab = make_lab(aws.url, patience_s=0.5, stall_s=0.7 if what == "stall" else 6)
     aws.fault(what, on="get")
     status = lab.run()
     lab.proven(status, FOR_GOOD[what])
@@ -179,9 +181,9 @@ def test_a_slow_server(make_lab, aws, archive):
 
 def test_a_file_that_fails_ends_no_job_whose_bytes_move(make_lab, aws, archive):
     # The large files come for longer than patience lasts, which the small one exhausts.
-    lab = make_lab(aws.url, patience_s=0.5)
+    lab = make_lab(aws.url, patience_s=1)
     aws.fault(500, on="get", key=archive.few[0].last)
-    aws.fault("slow", on="get", key=archive.big.uuid, rate=4_000_000)
+    aws.fault("slow", on="get", key=archive.big.uuid, rate=1_500_000)
     status = lab.run([archive.few[0], archive.big])
     lab.proven(status, "1 series failed", "answered 500", archive.few[0].series.directory)
     assert status.series == {"complete": 1, "failed": 1}

@@ -42,7 +42,8 @@ class Settings:
         _directory("cache"), "what can be had again: the index database, citations from doi.org"
     )
     state_dir: Path = _setting(
-        _directory("state"), "what must last: cohorts made from SQL, lists and manifests"
+        _directory("state"),
+        "what must last: cohorts made from SQL, lists and manifests; the table of downloads",
     )
     output_dir: Path = _setting(
         lambda: Path.home() / "idc-mcp",

@@ -289,8 +289,9 @@ class SqlPool:
         return process
 
     def _warm(self) -> None:
-        # What hinders it is said to the first caller who needs it.
-        with contextlib.suppress(IdcError, OSError, _Damaged):
+        # What hinders it is said to the first caller who needs it; at a close the engine may
+        # interrupt it in its own words.
+        with contextlib.suppress(Exception):
             self._start(busy=False)
 
     def _give_back(self, process: SqlProcess, *, keep: bool) -> None:

@@ -56,8 +56,9 @@ def progress_line(status: Status) -> str:
             parts.append(f"{duration_text(status.seconds_left)} left")
     elif job.started and job.ended and job.bytes_fetched:
         took = max(job.ended - job.started, 0.001)
+        verb = "fetched" if job.action == "download" else "read"
         parts.append(
-            f"{bytes_text(job.bytes_fetched)} fetched in {duration_text(took)}, "
+            f"{bytes_text(job.bytes_fetched)} {verb} in {duration_text(took)}, "
             f"{bytes_text(job.bytes_fetched / took)}/s"
         )
     return ", ".join(parts)

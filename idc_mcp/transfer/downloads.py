@@ -165,10 +165,8 @@ class Downloads:
     def status(self, job: str, *, most: int = 20) -> Status:
         """How a download stands. Raises NotFound."""
         found = self.table.job(job)
-        states = [FAILED, REFUSED, *([CANCELLED] if found.state == CANCELLED else [])]
-        return Status(
-            found, self.table.counts(found.job), self.table.reasons(found.job, states, most)
-        )
+        reasons = self.table.reasons(found.job, (FAILED, REFUSED), most)
+        return Status(found, self.table.counts(found.job), reasons)
 
     def wait(
         self, job: str, seconds: float, seen: Callable[[Status], bool] = lambda _: True
@@ -232,8 +230,7 @@ class Downloads:
                 f"{found.folder} is not there any more, or is another folder now.",
                 next_step="if it lies on another disk, connect that; else call idc_download again",
             )
-        self.table.begin(found.job, action, again=True)
-        self.table.update(found.job, options=self._options_text())
+        self.table.begin(found.job, action, self._options())
         self._spawn(found.job)
         return self.status(found.job)
 
@@ -253,11 +250,6 @@ class Downloads:
             "stall_s": settings.stall_s,
             "patience_s": settings.patience_s,
         }
-
-    def _options_text(self) -> str:
-        import json  # noqa: PLC0415
-
-        return json.dumps(self._options())
 
     def _spawn(self, job: str) -> None:
         """Start a worker that outlives this process, its terminal and its client."""

@@ -201,20 +201,22 @@ class JobTable:
             )
             _update_job(db, job, columns)
 
-    def begin(self, job: str, action: str, *, again: bool) -> None:
-        """Set a job up for a worker; `again` puts every series back to waiting."""
+    def begin(self, job: str, action: str, options: dict[str, Any]) -> None:
+        """Set a job up for another worker, every series waiting.
+
+        What was whole stays counted until the worker has counted again.
+        """
         with self._writing() as db:
-            if again:
-                db.execute(
-                    "UPDATE series SET state = ?, reason = '', files_done = 0 WHERE job = ?",
-                    [WAITING, job],
-                )
+            db.execute(
+                "UPDATE series SET state = ?, reason = '' WHERE job = ?",
+                [WAITING, job],
+            )
             _update_job(
                 db, job,
                 {
                     "state": STARTING, "action": action, "reason": "", "wanted": "", "ended": None,
-                    "files_done": 0, "bytes_done": 0, "bytes_fetched": 0, "size_only": 0,
-                    "requests": 0, "rate": 0, "pid": None,
+                    "options": json.dumps(options), "bytes_fetched": 0, "requests": 0, "rate": 0,
+                    "pid": None,
                 },
             )  # fmt: skip
 

@@ -185,8 +185,7 @@ def _problems(
     if remaining > free:
         yield (
             f"The disk at {place} has {bytes_text(free)} free, {bytes_text(remaining - free)} "
-            "too little: give another directory or a smaller cohort (idc_size shows what would "
-            "shrink it)"
+            "too little: give another directory or a smaller cohort"
         )
     if remaining and not os.access(place, os.W_OK):
         yield f"{place} cannot be written: give another directory, or change its rights"

@@ -21,7 +21,7 @@ class Progress:
         }  # fmt: skip
         self._series: dict[int, tuple[str, str, int]] = {}
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
-        self._dirty = True
+        self._dirty = False
 
     def moved(self, count: int) -> None:
         """Bytes came."""

@@ -212,10 +212,11 @@ class Work:
                 return
             failure = self._fetch(missing)
             task = missing.task
+            if failure is None:
+                # Said before the file counts as settled: after that another thread may end it.
+                self.progress.series(task.series.number, RUNNING, "", task.files_done)
             if task.ended(failure):
                 self._end(task, task.failure)
-            elif failure is None:
-                self.progress.series(task.series.number, RUNNING, "", task.files_done)
 
     def _fetch(self, missing: Missing) -> Failure | None:
         """Fetch one file until it is whole; returns why it is not, where it is not."""

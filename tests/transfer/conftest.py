@@ -28,8 +28,10 @@ class Archive:
     """Three series of six real files, one in each bucket."""
     all: list[Source]
     """All files of pydicom's wheel."""
+    paged: Source
+    """Some files more than a listing's page has keys."""
     long: Source
-    """More files than a listing's page has keys."""
+    """Thousands of files."""
     big: Source
     """A file that comes in ranges, and one that comes in a stream."""
 
@@ -49,9 +51,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
         make_source(roots, f"all-{number}", files[number::8], buckets[number % 3])
         for number in range(8)
     ]
+    paged = make_source(roots, "paged", [700] * 1_030)
     long = make_source(roots, "long", [700] * 2_100)
     big = make_source(roots, "big", [40_000_000, 5_000_000])
-    return Archive(roots, few, everything, long, big)
+    return Archive(roots, few, everything, paged, long, big)
 
 
 @pytest.fixture

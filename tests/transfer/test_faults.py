@@ -313,8 +313,7 @@ def test_a_prior_version_comes_from_its_own_bucket(lab, aws, archive):
     # The catalogue does not say how many files a prior version has.
     now, prior = archive.few[0], archive.few[1]
     earlier = prior.series.__class__(
-        **prior.series.__dict__
-        | {"files": None, "SeriesInstanceUID": now.series.SeriesInstanceUID}
+        **prior.series.__dict__ | {"files": None, "SeriesInstanceUID": now.series.SeriesInstanceUID}
     )
     lab.complete(lab.run([prior.__class__(earlier, prior.files)]))
     asked = {path.split("/")[1].split("?")[0] for _, path in aws.requests}

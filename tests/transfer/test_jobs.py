@@ -423,7 +423,9 @@ def test_a_name_with_a_typing_error_gets_the_latest(table, archive):
         table.job(job + "0")
 
 
-@pytest.mark.parametrize("content", [b"this is no table of anything" * 500, b"SQLite format 3\0" * 99])
+@pytest.mark.parametrize(
+    "content", [b"this is no table of anything" * 500, b"SQLite format 3\0" * 99]
+)
 def test_a_corrupt_table(table, archive, content):
     new_job(table, archive)
     table.path.write_bytes(content)

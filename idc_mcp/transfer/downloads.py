@@ -22,7 +22,6 @@ from idc_mcp.transfer.jobs import (
     CANCELLED,
     COMPLETE,
     FAILED,
-    REFUSED,
     RUNNING,
     STARTING,
     Job,
@@ -42,6 +41,10 @@ _POLL_S = 0.1
 _RECORDS_S = 30.0
 _CANCEL_S = 4.0
 """A worker ends within two seconds; one that does not after this long is killed."""
+
+
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+"""glibc would map and unmap memory for every chunk, which costs as much as fetching it."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ class Downloads:
     def status(self, job: str, *, most: int = 20) -> Status:
         """How a download stands. Raises NotFound."""
         found = self.table.job(job)
-        reasons = self.table.reasons(found.job, (FAILED, REFUSED), most)
+        reasons = self.table.reasons(found.job, most)
         return Status(found, self.table.counts(found.job), reasons)
 
     def wait(
@@ -266,7 +269,7 @@ class Downloads:
                     stdout=log,
                     stderr=log,
                     cwd=self.table.directory,
-                    env=os.environ | {"MALLOC_ARENA_MAX": "4"},
+                    env=os.environ | _MALLOC,
                     start_new_session=True,
                 )  # fmt: skip
             except OSError as error:

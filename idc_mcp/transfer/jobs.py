@@ -29,7 +29,7 @@ STARTING, RUNNING, COMPLETE, FAILED, CANCELLED, INTERRUPTED = (
 """States of a job. `interrupted` is one that should run and has no worker."""
 
 WAITING, REFUSED = "waiting", "refused"
-"""A series is waiting, running, complete, failed, cancelled or refused."""
+SERIES_STATES = (COMPLETE, RUNNING, WAITING, FAILED, REFUSED, CANCELLED)
 
 START_S = 20.0
 """A worker that has not begun after this long never will."""
@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS series (
     PRIMARY KEY (job, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS series_by_state ON series (job, state);
+CREATE INDEX IF NOT EXISTS series_ended_badly ON series (job, state, reason, directory)
+    WHERE state IN ('failed', 'refused');
 """
 _SERIES = (
     "number, crdc_series_uuid, SeriesInstanceUID, directory, files, bytes, aws_bucket, gcs_bucket"
@@ -255,23 +257,26 @@ class JobTable:
         return [Series(*row) for row in rows]
 
     def counts(self, job: str) -> dict[str, int]:
-        """How many series are in which state."""
+        """How many series are in which state; states that none is in are left out."""
         with self._reading() as db:
-            return dict(
-                db.execute(
-                    "SELECT state, count(*) FROM series WHERE job = ? GROUP BY state", [job]
-                ).fetchall()
-            )
+            # One by one they are counted on the index alone, twice as fast as in groups.
+            counted = {
+                state: db.execute(
+                    "SELECT count(*) FROM series WHERE job = ? AND state = ?", [job, state]
+                ).fetchone()[0]
+                for state in SERIES_STATES
+            }
+        return {state: count for state, count in counted.items() if count}
 
-    def reasons(self, job: str, states: Iterable[str], limit: int) -> list[tuple[Any, ...]]:
-        """(state, reason, series, directory of the first) of series in some states."""
-        wanted = list(states)
+    def reasons(self, job: str, limit: int) -> list[tuple[Any, ...]]:
+        """(state, reason, series, directory of the first) of series that ended badly."""
         with self._reading() as db:
             return db.execute(
                 "SELECT state, reason, count(*), min(directory) FROM series "
-                f"WHERE job = ? AND state IN ({', '.join('?' * len(wanted))}) "
+                # The list is that of the index, word for word.
+                "WHERE job = ? AND state IN ('failed', 'refused') "
                 "GROUP BY state, reason ORDER BY count(*) DESC LIMIT ?",
-                [job, *wanted, limit],
+                [job, limit],
             ).fetchall()
 
     def outcomes(self, job: str, state: str, limit: int) -> list[tuple[Any, ...]]:

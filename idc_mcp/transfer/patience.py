@@ -82,7 +82,7 @@ class Asking:
         self._places = health.ordered(places)
         self._tries: Counter[Place] = Counter()
         self._corrupt: Counter[Place] = Counter()
-        self._since = time.monotonic()
+        self._failing_since: float | None = None
         self._pauses = 0
         self._said: dict[str, str] = {}
 
@@ -118,9 +118,14 @@ class Asking:
         self._said[place.source] = failure.why
         if failure.kind is Kind.UNANSWERED:
             self._tries[place] += 1
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            # A large object may fail for the first time after an hour: that alone is no end.
+            enough = self._tries.total() >= _TRIES
+            tired = enough and now - self._failing_since > self._health.patience_s
             # Where others have said that they do not have it, this one is not waited for long.
             last_hope = len(self._places) < len(self._all) and self._tries[place] >= _TRIES
-            if last_hope or time.monotonic() - self._since > self._health.patience_s:
+            if tired or last_hope:
                 raise self._whole(failure)
             if self._tries[place] % _TRIES == 0:
                 self._places.append(self._places.pop(0))

@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from idc_mcp.errors import Unavailable
 from idc_mcp.transfer import receipts
 from idc_mcp.transfer.engines import make_engine
 from idc_mcp.transfer.jobs import (
@@ -37,6 +39,8 @@ from idc_mcp.transfer.work import Work
 _TICK_S = 0.2
 _SAVE_TICKS = 2
 _LOCK_S = 2.0
+Changes = tuple[dict[str, Any], list[tuple[Any, ...]]]
+_LAST_SAVE_S = 3.0
 _LAST_WAIT_S = 1.0
 """How long threads may take to end: a cancelled job is over within two seconds."""
 
@@ -107,6 +111,10 @@ class Download:
             return
         self._work.run()
 
+    def halt(self, failure: Failure) -> None:
+        """End it for a reason that concerns all of it."""
+        self._work.halt(failure)
+
     def close(self) -> None:
         """Leave only whole files."""
         self._engine.close()
@@ -173,6 +181,11 @@ class Verification:
             series.number, FAILED if problem else COMPLETE, problem, task.files_done
         )
 
+    def halt(self, failure: Failure) -> None:
+        """End it for a reason that concerns all of it."""
+        self.halted = failure
+        self.stop.set()
+
     def close(self) -> None:
         """Nothing was started."""
 
@@ -206,19 +219,40 @@ def _watch(run: Download | Verification, table: JobTable, name: str) -> None:
     thread = threading.Thread(target=run.run, daemon=True)
     thread.start()
     ticks = 0
+    kept: list[Changes] = []
     while thread.is_alive() and not run.stop.is_set():
         thread.join(_TICK_S)
-        if table.wanted(name) == "cancel":
-            asked_to_stop = asked_to_stop or CANCELLED
-            run.stop.set()
         ticks += 1
-        if ticks % _SAVE_TICKS == 0 and (changed := run.progress.take()):
-            table.save(name, *changed)
+        try:
+            if table.wanted(name) == "cancel":
+                asked_to_stop = asked_to_stop or CANCELLED
+                run.stop.set()
+            if ticks % _SAVE_TICKS == 0:
+                _save(run, table, name, kept)
+        except Unavailable as error:
+            run.halt(Failure(Kind.DISK, error.what))
     thread.join(_LAST_WAIT_S)
     run.close()
+    until = time.monotonic() + _LAST_SAVE_S
+    while True:
+        try:
+            _save(run, table, name, kept)
+            _conclude(run, table, name, asked_to_stop)
+            return
+        except Unavailable:  # the disk is full: parts that were removed may have made room
+            if time.monotonic() > until:
+                raise
+            time.sleep(_TICK_S)
+
+
+def _save(run: Download | Verification, table: JobTable, name: str, kept: list[Changes]) -> None:
+    """Write down how far it is; what a full disk does not take is kept for the next time."""
     if changed := run.progress.take():
-        table.save(name, *changed)
-    _conclude(run, table, name, asked_to_stop)
+        kept.append(changed)
+    if kept:
+        # Of the job the last figures count, of each series its last row.
+        table.save(name, kept[-1][0], [row for _, series in kept for row in series])
+        kept.clear()
 
 
 def _conclude(run: Download | Verification, table: JobTable, name: str, asked_to_stop: str) -> None:

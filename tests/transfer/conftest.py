@@ -6,55 +6,65 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.transfer.faulty import FaultyMirror
-from tests.transfer.payload import Lab, Source, dicom_files, make_source
+from tests.transfer.payload import BUCKETS, Lab, Source, dicom_files, make_source
 
 NOBODY = "http://127.0.0.1:9"
 """Where nothing listens; no test asks a cloud."""
 
 
-@dataclass(frozen=True)
 class Archive:
-    """Both clouds' directories and the series in them."""
+    """Both clouds' directories and the series in them, laid there when they are needed."""
 
-    roots: dict[str, Path]
-    few: list[Source]
-    """Three series of six real files, one in each bucket."""
-    all: list[Source]
-    """All files of pydicom's wheel."""
-    paged: Source
-    """Some files more than a listing's page has keys."""
-    long: Source
-    """Thousands of files."""
-    big: Source
-    """A file that comes in ranges, and one that comes in a stream."""
+    def __init__(self, home: Path) -> None:
+        self.roots = {"aws": home / "aws", "gcs": home / "gcs"}
+        self._files = dicom_files()
+
+    @cached_property
+    def few(self) -> list[Source]:
+        """Three series of six real files, one in each bucket."""
+        files = [path for path in self._files if 500 < path.stat().st_size < 20_000]
+        return [
+            make_source(self.roots, f"few-{number}", files[number * 6 : number * 6 + 6], bucket)
+            for number, bucket in enumerate(BUCKETS)
+        ]
+
+    @cached_property
+    def all(self) -> list[Source]:
+        """All files of pydicom's wheel, in eight series."""
+        return [
+            make_source(self.roots, f"all-{number}", self._files[number::8], bucket)
+            for number, bucket in zip(range(8), cycle(BUCKETS), strict=False)
+        ]
+
+    @cached_property
+    def paged(self) -> Source:
+        """Some files more than a listing's page has keys."""
+        return make_source(self.roots, "paged", [700] * 1_030)
+
+    @cached_property
+    def long(self) -> Source:
+        """Thousands of files."""
+        return make_source(self.roots, "long", [700] * 2_100)
+
+    @cached_property
+    def big(self) -> Source:
+        """A file that comes in ranges, and one that comes in a stream."""
+        return make_source(self.roots, "big", [40_000_000, 5_000_000])
 
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    home = tmp_path_factory.mktemp("archive")
-    roots = {"aws": home / "aws", "gcs": home / "gcs"}
-    files = dicom_files()
-    buckets = ["idc-open-data", "idc-open-data-two", "idc-open-data-cr"]
-    middling = [path for path in files if 500 < path.stat().st_size < 20_000]
-    few = [
-        make_source(roots, f"few-{number}", middling[number * 6 : number * 6 + 6], bucket)
-        for number, bucket in enumerate(buckets)
-    ]
-    everything = [
-        make_source(roots, f"all-{number}", files[number::8], buckets[number % 3])
-        for number in range(8)
-    ]
-    paged = make_source(roots, "paged", [700] * 1_030)
-    long = make_source(roots, "long", [700] * 2_100)
-    big = make_source(roots, "big", [40_000_000, 5_000_000])
-    return Archive(roots, few, everything, paged, long, big)
+    made = Archive(tmp_path_factory.mktemp("archive"))
+    assert made.few
+    return made
 
 
 @pytest.fixture

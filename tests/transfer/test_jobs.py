@@ -86,7 +86,7 @@ def test_killed_over_and_over(make_lab, aws, archive):
     aws.fault("delay", on="get", seconds=0.02)
     job = lab.start([archive.long])
     whole = 0
-    for _ in range(4):
+    for _ in range(3):
         lab.until(lambda: len(lab.found()) >= whole + 200)  # noqa: B023
         lab.kill(job)
         status = interrupted(lab, job)
@@ -96,8 +96,8 @@ def test_killed_over_and_over(make_lab, aws, archive):
     aws.clear()
     status = lab.wait(job)
     lab.complete(status)
-    # A file that was under way at a kill comes twice, no other.
-    assert sum(gets(aws).values()) <= 2_100 + 4 * 8
+    # What was under way at a kill comes twice, no more.
+    assert sum(gets(aws).values()) <= 2_100 + 3 * 8
 
 
 def test_killed_after_the_last_file(lab, aws, held, monkeypatch):
@@ -384,7 +384,9 @@ def test_the_second_job_goes_on_when_the_first_is_killed(make_lab, aws, archive)
     assert lab.whole() == set()
     lab.kill(first)
     aws.clear()
-    lab.complete(lab.wait(second))
+    done = lab.wait(second)
+    lab.downloads.cancel(first)  # which removes what the kill left
+    lab.complete(done)
 
 
 def test_two_jobs_to_two_places(lab, aws, make_lab, tmp_path):

@@ -239,9 +239,10 @@ def _watch(run: Download | Verification, table: JobTable, name: str) -> None:
             _save(run, table, name, kept)
             _conclude(run, table, name, asked_to_stop)
             return
-        except Unavailable:  # the disk is full: parts that were removed may have made room
+        except Unavailable as error:  # the parts that were removed may have made room
             if time.monotonic() > until:
-                raise
+                print(error.what, file=sys.stderr)
+                return  # a job that says it is running and has no process is interrupted
             time.sleep(_TICK_S)
 
 

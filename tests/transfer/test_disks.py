@@ -57,8 +57,10 @@ def test_a_disk_that_is_full_and_has_the_table_of_jobs_too(make_lab, aws, archiv
     disk.remount("size=20m")
     status = lab.downloads.status(job)
     lab.proven(status, uncounted=True)
-    assert status.job.state == "failed"
-    assert "disk" in status.job.reason
+    # Where not even the end could be written down, no process is there any more.
+    assert (status.job.state, "disk" in status.job.reason) in [
+        ("failed", True), ("interrupted", False),
+    ]  # fmt: skip
     lab.complete(lab.resume(status))
 
 

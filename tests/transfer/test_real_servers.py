@@ -91,6 +91,7 @@ def test_everything_comes_once(real, archive, make_lab):
     alone.complete(alone.run(archive.all))
 
 
+@pytest.mark.parametrize("engine", ["obstore"], indirect=True)
 def test_a_listing_of_several_pages(real, archive):
     real.complete(real.run([archive.paged]))
 

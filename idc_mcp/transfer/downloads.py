@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ACTIVE = (STARTING, RUNNING)
 _POLL_S = 0.1
-_RECORDS_S = 30.0
+_ALONE_S = 60.0
 _CANCEL_S = 4.0
 """A worker ends within two seconds; one that does not after this long is killed."""
 
@@ -110,16 +110,30 @@ class Downloads:
                 f"This download cannot be done so. {'. '.join(plan.problems)}.",
                 next_step="change what is named, and look at the plan with dry_run=true",
             )
-        for other in self.table.jobs(limit=50):
-            same = (other.handle, other.folder, other.layout) == (
-                plan.cohort.handle, str(plan.folder), plan.layout,
-            )  # fmt: skip
-            if same and other.state in ACTIVE:
-                return other.job
+        with self._alone():
+            for other in self.table.jobs(limit=50):
+                same = (other.handle, other.folder, other.layout) == (
+                    plan.cohort.handle, str(plan.folder), plan.layout,
+                )  # fmt: skip
+                if same and other.state in ACTIVE:
+                    return other.job
+            return self._begin(plan)
+
+    def _begin(self, plan: Plan) -> str:
         whole = plan.here_series == len(plan.series)
         if not whole:
             self._allow_network()
-        self._write_records(plan)
+        settings = self._settings
+        write_records(
+            self._index,
+            plan.cohort,
+            plan.folder,
+            settings=settings,
+            source=plan.source,
+            layout=plan.layout,
+            series=plan.series,
+            endpoint=settings.gcs_url if plan.source == "gcs" else settings.aws_url,
+        )
         job = self.table.create(
             plan.series,
             handle=plan.cohort.handle,
@@ -144,26 +158,6 @@ class Downloads:
         else:
             self._spawn(job)
         return job
-
-    def _write_records(self, plan: Plan) -> None:
-        private_directory(self.table.directory)
-        lock = Lock(self.table.directory / "records.lock")
-        # Two writers that find a folder empty would both take the plain names.
-        if not lock.wait(_RECORDS_S):
-            raise Unavailable("Another download is being begun.", next_step="call again")
-        try:
-            write_records(
-                self._index,
-                plan.cohort,
-                plan.folder,
-                settings=self._settings,
-                source=plan.source,
-                layout=plan.layout,
-                series=plan.series,
-                endpoint=self._settings.gcs_url if plan.source == "gcs" else self._settings.aws_url,
-            )
-        finally:
-            lock.free()
 
     def status(self, job: str, *, most: int = 20) -> Status:
         """How a download stands. Raises NotFound."""
@@ -220,22 +214,38 @@ class Downloads:
         return self._again(job, "verify deep" if deep else "verify")
 
     def _again(self, job: str, action: str) -> Status:
-        found = self.table.job(job)
-        if found.state in ACTIVE:
-            if action != "download":
+        name = self.table.job(job).job
+        with self._alone():
+            found = self.table.job(name)
+            if found.state in ACTIVE and action == "download":
+                return self.status(name)
+            if found.state in ACTIVE:
                 raise Refused(
-                    f"{found.job} is running; it verifies each file as it comes.",
-                    next_step=f"wait for it: idc_jobs(job='{found.job}')",
+                    f"{name} is running; it verifies each file as it comes.",
+                    next_step=f"wait for it: idc_jobs(job='{name}')",
                 )
-            return self.status(found.job)
-        if not (Path(found.folder) / receipts.HIDDEN).is_dir():
-            raise Refused(
-                f"{found.folder} is not there any more, or is another folder now.",
-                next_step="if it lies on another disk, connect that; else call idc_download again",
+            if not (Path(found.folder) / receipts.HIDDEN).is_dir():
+                raise Refused(
+                    f"{found.folder} is not there any more, or is another folder now.",
+                    next_step="if it lies on another disk, connect that; else call idc_download "
+                    "again",
+                )
+            self.table.begin(name, action, self._options())
+            self._spawn(name)
+        return self.status(name)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One beginning at a time: two would begin the same job, or take the same names."""
+        lock = Lock(private_directory(self.table.directory) / "begin.lock")
+        if not lock.wait(_ALONE_S):
+            raise Unavailable(
+                "Another download has been beginning for long.", next_step="call again"
             )
-        self.table.begin(found.job, action, self._options())
-        self._spawn(found.job)
-        return self.status(found.job)
+        try:
+            yield
+        finally:
+            lock.free()
 
     def _allow_network(self) -> None:
         if self._settings.offline:

@@ -25,7 +25,7 @@ from idc_mcp.transfer.progress import Progress
 from idc_mcp.transfer.series import Missing, SeriesTask
 from idc_mcp.transfer.stores import check_listing, list_series
 
-_LISTERS = 12
+_LISTERS = 24
 _AHEAD = 512
 """Files that may wait in the queue: listing goes no further ahead."""
 _SPACE_S = 0.5

@@ -95,7 +95,7 @@ class Download:
         self._work = Work(
             folder,
             self._parts,
-            batches(table, job.job),
+            self._known_first(table),
             lambda series: list(series.places(job.source, endpoints)),
             self._engine,
             limits,
@@ -103,6 +103,21 @@ class Download:
         )
         self.stop = self._work.stop
         self.progress: Progress = self._work.progress
+
+    def _known_first(self, table: JobTable) -> Iterator[list[Series]]:
+        """All series, first those that have receipts: so what is whole is counted at once."""
+        folder = Path(self.job.folder)
+        try:
+            known = {entry.name for entry in os.scandir(receipts.directory_of(folder))}
+        except OSError:
+            known = set()
+        for with_receipts in (True, False) if known else (False,):
+            for batch in batches(table, self.job.job):
+                yield [
+                    one
+                    for one in batch
+                    if (receipts.path_of(folder, one).name in known) == with_receipts
+                ]
 
     def run(self) -> None:
         """Do it."""

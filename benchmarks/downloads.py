@@ -42,7 +42,7 @@ from idc_mcp.settings import Settings
 from idc_mcp.tools.jobs import idc_jobs
 from idc_mcp.transfer.downloads import Downloads
 from idc_mcp.transfer.engines import check_installed
-from idc_mcp.transfer.jobs import COMPLETE, FAILED, RUNNING
+from idc_mcp.transfer.job import COMPLETE, FAILED, RUNNING
 from idc_mcp.transfer.locks import Lock
 from idc_mcp.transfer.objects import Series
 

@@ -120,7 +120,10 @@ def test_tools_do_not_import_each_other():
     ("module", "not_loaded"),
     [
         ("idc_mcp.cli", {"mcp", "duckdb", "pandas", "pydantic", "rapidfuzz", "httpx2", "rich"}),
-        ("idc_mcp.server", {"duckdb", "pandas", "pyarrow", "numpy", "rapidfuzz", "obstore", "rich"}),
+        (
+            "idc_mcp.server",
+            {"duckdb", "pandas", "pyarrow", "numpy", "rapidfuzz", "obstore", "rich"},
+        ),
         ("idc_mcp.transfer.worker", {"mcp", "duckdb", "pandas", "pydantic", "rapidfuzz"}),
         ("idc_mcp.index.worker", {"mcp", "duckdb", "pandas", "pydantic", "httpx2"}),
     ],

@@ -47,7 +47,7 @@ async def _demo() -> int:
 def _end_downloads(state: Path) -> None:
     """Cancel what still runs where the demo ended early: a download outlives its server."""
     from idc_mcp.app import App  # noqa: PLC0415
-    from idc_mcp.transfer.downloads import ACTIVE  # noqa: PLC0415
+    from idc_mcp.transfer.job import ACTIVE  # noqa: PLC0415
 
     app = App.create(Settings.from_env(state_dir=state))
     for job in app.downloads.table.jobs():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from idc_mcp import __version__
 from idc_mcp.answers import plain
 from idc_mcp.errors import IdcError
-from idc_mcp.idc.buckets import endpoint
+from idc_mcp.idc.buckets import endpoint, without_password
 from idc_mcp.index.build import build, database_path
 from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.release import Release, installed_release
@@ -142,5 +142,6 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     for setting in dataclasses.fields(settings):
         variable = f"{PREFIX}{setting.name.upper()}"
         value = getattr(settings, setting.name)
+        value = without_password(value) if setting.name.endswith("_url") else value
         state = "set" if variable in os.environ else "default"
         yield Finding(state, variable, f"{value}  ({setting.metadata['about']})")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idc_mcp.app import App
-from idc_mcp.cli.following import follow
+from idc_mcp.cli.following import follow, look_on
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument, Refused
+from idc_mcp.idc.buckets import without_password
+from idc_mcp.outputs import directory_at
 from idc_mcp.quantities import bytes_text
 from idc_mcp.settings import PREFIX, Settings
 from idc_mcp.transfer.layout import DEFAULT_LAYOUT
@@ -62,7 +64,10 @@ def download(arguments: argparse.Namespace) -> int:
 
 
 def _run(app: App, plan: Plan, *, detach: bool) -> int:
-    job = app.downloads.start(plan)
+    job, new = app.downloads.start(plan)
+    if not new:
+        print(f"{job} does the same already, as it was begun. Ctrl-C leaves it alone.")
+        return 0 if detach else look_on(app.downloads, job)
     if not detach:
         return follow(app.downloads, job)
     print(
@@ -79,30 +84,12 @@ def _run(app: App, plan: Plan, *, detach: bool) -> int:
 
 def _folder(directory: str) -> Path:
     """Where the files go: relative to the current directory, `~` is the user's home."""
-    if not directory.strip() or "\0" in directory:
-        raise BadArgument(
-            f"{directory!r} is not a directory's name.", next_step="give one, such as ./lung-ct"
-        )
-    try:
-        folder = Path(directory).expanduser().resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links; a ~name that nobody has
-        raise BadArgument(
-            f"{directory!r} leads nowhere: {error}.", next_step="give another directory"
-        ) from error
-    for path in (folder, *folder.parents):
-        if path.exists() and not path.is_dir():
-            raise BadArgument(
-                f"{path} is a file, not a directory.", next_step="give another directory"
-            )
-    return folder
+    return directory_at(directory, said=repr(directory), example="./lung-ct")
 
 
 def _summary(plan: Plan, settings: Settings) -> dict[str, Any]:
     """The plan as a person reads it; what says nothing is left out."""
-    files: str = f"{plan.files:,}"
-    if plan.without_files:
-        known = f"{files} and those of " if plan.files else "unknown for "
-        files = f"{known}{plan.without_files:,} series of prior versions, checked by bytes alone"
+    files = f"{plan.files:,}" if plan.files else "not known to the catalogue"
     here = (
         f"{plan.here_files:,} files, {bytes_text(plan.here_bytes)} are whole already "
         f"({plan.here_series:,} of {len(plan.series):,} series complete)"
@@ -120,14 +107,15 @@ def _summary(plan: Plan, settings: Settings) -> dict[str, Any]:
         "layout": plan.example,
         "source": _source(plan, settings),
         "engine": plan.engine,
-        "cautions": plan.cautions,
+        "cautions": [*plan.cautions, *plan.unknowns],
     }
     return {name: value for name, value in said.items() if value not in ("", [])}
 
 
 def _source(plan: Plan, settings: Settings) -> str:
     """`AWS, then Google Cloud`, and the mirrors that stand in for them."""
-    mirrors = {"aws": settings.aws_url, "gcs": settings.gcs_url}
+    urls = {"aws": settings.aws_url, "gcs": settings.gcs_url}
+    mirrors = {place: without_password(url) for place, url in urls.items()}
     return ", then ".join(
         STORES[place] + (f" (its mirror {mirrors[place]})" if mirrors[place] else "")
         for place in (STORES if plan.source == "auto" else (plan.source,))

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from idc_mcp.cli.terminal import heading, show
 from idc_mcp.quantities import bytes_text, duration_text
+from idc_mcp.transfer.job import CANCELLED, COMPLETE, FAILED, INTERRUPTED, REFUSED
+from idc_mcp.transfer.status import Status, amount, files_text, proofs, speed
 
 if TYPE_CHECKING:
-    from idc_mcp.transfer.downloads import Downloads, Status
+    from idc_mcp.transfer.downloads import Downloads
 
 LINE_EVERY_S = 5.0
 """The least time between two lines where nobody sees a bar."""
@@ -82,22 +84,17 @@ def watched(downloads: Downloads, job: str) -> Status:
 def conclude(status: Status) -> int:
     """Say what came of a job that has ended; 0 where all of it is complete, else 1."""
     job = status.job
-    whole = job.state == "complete"
-    verifying = job.action.startswith("verify")
+    whole = job.state == COMPLETE
+    verifying = job.verifies
     print(heading(_headline(status)))
     said: dict[str, Any] = {"job": job.job}
     # Of files that are gone or damaged, the table below speaks.
     if job.reason and not (status.unfinished or job.reason == job.state):
         said["reason"] = job.reason
-    said["proof"] = proof(status)
+    said["proof"] = "; ".join(proofs(status))
     if verifying and job.checked and whole:
         said["looked at"] = job.checked
-    elif job.bytes_fetched and job.started and job.ended and not verifying:
-        took = max(job.ended - job.started, 0.001)
-        said["speed"] = (
-            f"{bytes_text(job.bytes_fetched)} fetched in {duration_text(took)}, "
-            f"{bytes_text(job.bytes_fetched / took)}/s"
-        )
+    said["speed"] = speed(status)
     if whole and not verifying:
         said["verify"] = f"idc-mcp job {job.job} verify --deep"
     if not whole:
@@ -113,7 +110,7 @@ def reasons(status: Status) -> str:
 
     No table: reasons are sentences, and directories are long.
     """
-    if not status.unfinished or status.job.state == "cancelled":
+    if not status.unfinished or status.job.state == CANCELLED:
         return ""
     lines = ["not complete:"]
     for state, reason, series, first in status.unfinished[:MOST_REASONS]:
@@ -123,28 +120,15 @@ def reasons(status: Status) -> str:
     return "\n".join([*lines, f"  all    idc-mcp jobs {status.job.job} --series"])
 
 
-def proof(status: Status) -> str:
-    """How the whole files were proven."""
-    job = status.job
-    parts = []
-    if by_md5 := job.files_done - job.size_only:
-        parts.append(f"{_files(by_md5)} by size and MD5")
-    if job.size_only:
-        parts.append(
-            f"{_files(job.size_only)} by size alone (uploaded in parts: the store has no MD5)"
-        )
-    return ", ".join(parts)
-
-
 def counted(status: Status) -> str:
     """`114 of 253 files, 2 of 6 series complete`, and what else series have come to."""
     job, series = status.job, status.series
     of = f" of {job.files:,}" if job.files else ""
     parts = [
         f"{job.files_done:,}{of} files",
-        f"{series.get('complete', 0):,} of {job.series:,} series complete",
+        f"{series.get(COMPLETE, 0):,} of {job.series:,} series complete",
     ]
-    parts += [f"{series[state]:,} {state}" for state in ("failed", "refused") if series.get(state)]
+    parts += [f"{series[state]:,} {state}" for state in (FAILED, REFUSED) if series.get(state)]
     return ", ".join(parts)
 
 
@@ -155,13 +139,13 @@ def resume_command(job: str) -> str:
 
 def _headline(status: Status) -> str:
     job = status.job
-    amount = f"{_files(job.files_done)}, {bytes_text(job.bytes_done)}"
-    if job.state == "complete":
-        word = "Verified" if job.action.startswith("verify") else "Complete"
+    amount = f"{files_text(job.files_done)}, {bytes_text(job.bytes_done)}"
+    if job.state == COMPLETE:
+        word = "Verified" if job.verifies else "Complete"
         return f"{word}: {amount}, in {job.folder}"
-    word = {"cancelled": "Cancelled", "interrupted": "Interrupted"}.get(job.state, "Not complete")
-    if job.action.startswith("verify"):
-        word = "Not all is as received" if job.state == "failed" else f"Verification {job.state}"
+    word = {CANCELLED: "Cancelled", INTERRUPTED: "Interrupted"}.get(job.state, "Not complete")
+    if job.verifies:
+        word = "Not all is as received" if job.state == FAILED else f"Verification {job.state}"
     of = f" of {job.files:,}" if job.files else ""
     return (
         f"{word}: {job.files_done:,}{of} files, {bytes_text(job.bytes_done)} of "
@@ -169,27 +153,12 @@ def _headline(status: Status) -> str:
     )
 
 
-def _files(count: int) -> str:
-    return f"{count:,} file{'' if count == 1 else 's'}"
-
-
-def _moved(status: Status) -> int:
-    """Bytes to show: whole files, or what came where files are few and large."""
-    job = status.job
-    if not status.active:
-        return job.bytes_done
-    # What came may have come twice: it alone never makes a job look complete.
-    return max(job.bytes_done, min(job.bytes_fetched, job.bytes * 99 // 100))
-
-
 def _amounts(status: Status) -> tuple[str, str, str]:
     """`28.9 MB of 64.3 MB`, `15.8 MB/s` and `2 s left`."""
     job = status.job
     rate = f"{bytes_text(job.rate)}/s" if status.active and job.rate else ""
-    left = ""
-    if status.active and job.rate:
-        left = f"{duration_text((job.bytes - _moved(status)) / job.rate)} left"
-    return f"{bytes_text(_moved(status))} of {bytes_text(job.bytes)}", rate, left
+    seconds = status.seconds_left
+    return amount(status), rate, f"{duration_text(seconds)} left" if seconds is not None else ""
 
 
 # -- how it looks --------------------------------------------------------------------------
@@ -215,7 +184,7 @@ def _lines() -> Shown:
         nonlocal next_at
         if not status.active or time.monotonic() >= next_at:
             next_at = time.monotonic() + LINE_EVERY_S
-            share = f"{_moved(status) / status.job.bytes:.0%}" if status.job.bytes else ""
+            share = f"{status.job.bytes_seen / status.job.bytes:.0%}" if status.job.bytes else ""
             parts = filter(None, (share, *_amounts(status), counted(status)))
             print(", ".join(parts), file=sys.stderr, flush=True)
         return True
@@ -255,7 +224,7 @@ def _bar() -> Iterator[Shown]:
             progress.update(
                 task,
                 total=max(1, status.job.bytes),
-                completed=_moved(status),
+                completed=status.job.bytes_seen,
                 amounts=amounts.ljust(widest if status.active else 0),
             )
             return True

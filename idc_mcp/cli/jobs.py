@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from idc_mcp.app import App
-from idc_mcp.cli.following import conclude, counted, follow, look_on, proof, reasons, resume_command
+from idc_mcp.cli.following import conclude, counted, follow, look_on, reasons, resume_command
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument, NotFound, Refused
 from idc_mcp.quantities import bytes_text, duration_text
 from idc_mcp.settings import Settings
-from idc_mcp.transfer.downloads import ACTIVE, Downloads, Status
-from idc_mcp.transfer.jobs import CANCELLED, COMPLETE, Job
+from idc_mcp.transfer.downloads import Downloads
+from idc_mcp.transfer.job import ACTIVE, CANCELLED, COMPLETE, Job
+from idc_mcp.transfer.status import Status, proofs
 
 BEGIN = "idc-mcp download COHORT DIR begins one"
 
@@ -127,7 +128,7 @@ def _described(status: Status) -> dict[str, Any]:
         "layout": one.layout or "flat",
         "begun": f"{duration_text(max(0.0, time.time() - one.created))} ago",
         "done": f"{bytes_text(one.bytes_done)} of {bytes_text(one.bytes)}, {counted(status)}",
-        "proof": proof(status),
+        "proof": "; ".join(proofs(status)),
         "verified": one.checked,
         "next": _next(one),
     }

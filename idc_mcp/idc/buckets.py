@@ -7,9 +7,10 @@ manifests do not know `gs://`. Files are `<crdc_series_uuid>/<crdc_instance_uuid
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
-from idc_mcp.errors import Unavailable, quoted
+from idc_mcp.errors import BadArgument, Unavailable, quoted
 from idc_mcp.idc.sql import literal
 
 if TYPE_CHECKING:
@@ -34,9 +35,35 @@ GCS_BUCKETS = {
 
 
 def endpoint(settings: Settings, source: Source) -> str:
-    """Where downloads read a source: its own address, or the mirror that a setting names."""
+    """Where downloads read a source: its own address, or the mirror that a setting names.
+
+    Raises
+    ------
+    BadArgument
+        The setting is no address.
+    """
     mirror = settings.aws_url if source == "aws" else settings.gcs_url
+    if mirror and not re.fullmatch(r"https?://([^/@\s]*@)?[^/@:\s]+(:\d+)?(/\S*)?", mirror):
+        raise BadArgument(
+            f"IDC_MCP_{source.upper()}_URL={without_password(mirror)!r} is no address of a mirror.",
+            next_step="give one such as http://mirror.example.org:9000, or unset it",
+        )
     return (mirror or ENDPOINTS[source]).rstrip("/")
+
+
+def without_password(url: str) -> str:
+    """An address as anybody may read it: what stands before an @ is a secret.
+
+    Never an error: what is no address at all is told too, in the reason why it does not work.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        scheme, rest = "", url
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    secret = authority
+    if "@" not in authority and not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", authority):
+        secret = rest  # no port stands after the colon: a password with a / that is not quoted
+    return f"{scheme}{mark}{rest[secret.rfind('@') + 1 :]}"
 
 
 def addressed(index: Index, cohort: Cohort, source: Source) -> str:

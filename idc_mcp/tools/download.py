@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,12 +12,10 @@ from idc_mcp.errors import Refused
 from idc_mcp.idc.cohorts.resolve import Cohort, name_for
 from idc_mcp.outputs import output_directory
 from idc_mcp.quantities import bytes_text
-from idc_mcp.tools.calls import confirmed
+from idc_mcp.tools.calls import cancellation, confirmed
 from idc_mcp.tools.job_answers import Wait, progress_line, seen
 from idc_mcp.transfer.layout import DEFAULT_LAYOUT
 from idc_mcp.transfer.plan import AskedEngine, From, Plan
-
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
 
 class DownloadAnswer(Answer):
@@ -70,15 +67,16 @@ def idc_download(
     whole is never fetched twice.
     """
     resolved = app.cohorts.resolve(cohort)
-    folder = output_directory(app.settings, directory or _default_directory(cohort, resolved))
+    folder = output_directory(app.settings, directory or _default_directory(resolved))
     plan = app.downloads.plan(resolved, folder, layout=layout, source=source, engine=engine)
     name = name_for(app.cohorts, cohort, resolved)
     if dry_run or plan.problems:
         state: Literal["planned", "blocked"] = "blocked" if plan.problems else "planned"
         way = "change what the problems name" if plan.problems else "the same without dry_run"
         return _answer(app, plan, state, f"{way}: idc_download(cohort={name!r}, …)")
-    limit_gb = app.settings.confirm_over_gb if confirm_over_gb is None else confirm_over_gb
-    if plan.remaining > limit_gb * 1e9 and not _agreed(plan):
+    setting = app.settings.confirm_over_gb
+    limit_gb = setting if confirm_over_gb is None else min(setting, confirm_over_gb)
+    if plan.remaining > limit_gb * 1e9 and not _agreed(plan, confirm_over_gb):
         return _answer(
             app,
             plan,
@@ -86,23 +84,38 @@ def idc_download(
             f"over {limit_gb:g} GB: ask the user, then idc_download(cohort={name!r}, …, "
             f"confirm_over_gb={plan.remaining / 1e9 + 0.1:.1f})",
         )
-    job = app.downloads.start(plan)
-    status = app.downloads.wait(job, wait_s, seen)
-    answer = _answer(app, plan, status.job.state, f"idc_jobs(job='{job}', wait_s=60) follows it")
-    return answer.model_copy(
-        update={
-            "job": job,
-            "progress": progress_line(status),
-            **({} if status.active else {"next": f"idc_jobs(job='{job}') tells what came of it"}),
-        }
+    if (stopped := cancellation()) and stopped.is_set():
+        raise Refused("The call was cancelled; nothing was begun.", next_step="call again")
+    begun = app.downloads.start(plan)
+    status = app.downloads.wait(begun.job, wait_s, seen)
+    job = status.job
+    following = (
+        f"idc_jobs(job='{job.job}', wait_s=60) follows it"
+        if status.active
+        else f"idc_jobs(job='{job.job}') tells what came of it"
     )
+    answer = _answer(app, plan, job.state, following)
+    changes: dict[str, Any] = {"job": job.job, "progress": progress_line(status)}
+    if not begun.new:
+        joined = "The same download was under way already, as it was begun: nothing was added."
+        changes |= {
+            "source": job.source, "engine": job.engine,
+            "cautions": [joined, *(answer.cautions or [])],
+        }  # fmt: skip
+    return answer.model_copy(update=changes)
 
 
-def _agreed(plan: Plan) -> bool:
-    """Whether the user says yes; an error where the answer is no."""
+def _agreed(plan: Plan, said_gb: float | None) -> bool:
+    """Whether the user says yes; where nobody can be asked, what the caller says they agreed to.
+
+    Raises
+    ------
+    Refused
+        The user says no.
+    """
     files = f"{plan.files:,} files" if not plan.without_files else f"{len(plan.series):,} series"
+    # Nothing here may change by itself, as free space does: an answer is to these words.
     said = confirmed(
-        # Nothing here may change by itself, as free space does: an answer is to these words.
         f"Download {bytes_text(plan.remaining)} ({files}) to {plan.folder}? {plan.licences}"
     )
     if said is False:
@@ -110,13 +123,12 @@ def _agreed(plan: Plan) -> bool:
             f"The user did not agree to download {bytes_text(plan.remaining)}; nothing was begun.",
             next_step="ask what they want instead: a smaller cohort, or another directory",
         )
-    return said is True
+    return said is True or (said_gb is not None and plan.remaining <= said_gb * 1e9)
 
 
-def _default_directory(said: str, cohort: Cohort) -> str:
-    """The cohort's own name where it is fit for a directory, else its handle."""
-    text = said.strip()
-    return text if _NAME.fullmatch(text) and not text.endswith(".") else cohort.handle
+def _default_directory(cohort: Cohort) -> str:
+    """A name that the same cohort has however it is said: its collection's, or its handle."""
+    return (cohort.spec.whole_collection if cohort.spec else "") or cohort.handle
 
 
 def _answer(app: App, plan: Plan, state: str, following: str) -> DownloadAnswer:
@@ -127,12 +139,7 @@ def _answer(app: App, plan: Plan, state: str, following: str) -> DownloadAnswer:
         if plan.here_files
         else ""
     )
-    cautions = list(plan.cautions)
-    if unknown:
-        cautions.append(
-            f"{unknown:,} series are prior versions: the catalogue has no number of their files, "
-            "and sizes to 10 kB"
-        )
+    cautions = [*plan.cautions, *plan.unknowns]
     return DownloadAnswer(
         release=app.release_name,
         understood=plan.cohort.understood,

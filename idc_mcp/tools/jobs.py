@@ -43,10 +43,15 @@ def idc_jobs(
     state: Annotated[State, Field(description="lists its series in this state")] = "",
 ) -> Answer:
     """How downloads stand: files, bytes, rate, time left, series by state, reasons of failures."""
-    if state and not job:
+    if (state or wait_s) and not job:
         raise BadArgument(
-            "'state' lists the series of one job, and 'job' is not given.",
-            next_step="idc_jobs() lists the jobs; then idc_jobs(job='j_…', state=…)",
+            f"'{'state' if state else 'wait_s'}' is for one job, and 'job' is not given.",
+            next_step="idc_jobs() lists the jobs; then again with job='j_…'",
+        )
+    if state and wait_s:
+        raise BadArgument(
+            "'state' lists series at once; 'wait_s' waits for the job.",
+            next_step="give one of the two",
         )
     if state:
         return _series(app, job, state)
@@ -65,7 +70,7 @@ def idc_jobs(
                 for one in found
             ],
             limit=_MOST_JOBS,
-            rest="older ones by their name: idc_jobs(job=…)",
+            rest="`idc-mcp jobs` in a terminal lists all",
         ),
     )  # fmt: skip
 
@@ -96,6 +101,10 @@ def idc_job_control(
     wait_s: Wait = 2.0,
 ) -> JobAnswer:
     """Cancel a download (whole files stay), resume it (fetches what is missing), or verify it."""
+    if deep and action != "verify":
+        raise BadArgument(
+            f"'deep' is for action='verify', not for '{action}'.", next_step="leave deep out"
+        )
     match action:
         case "cancel":
             status = app.downloads.cancel(job)

@@ -10,69 +10,48 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from idc_mcp.errors import Refused, Unavailable
 from idc_mcp.files import private_directory
 from idc_mcp.idc.buckets import endpoint
 from idc_mcp.transfer import receipts
-from idc_mcp.transfer.jobs import (
+from idc_mcp.transfer.job import (
+    ACTIVE,
     CANCELLED,
     COMPLETE,
+    DOWNLOAD,
     FAILED,
-    RUNNING,
-    STARTING,
-    Job,
-    JobTable,
+    VERIFY,
+    VERIFY_DEEP,
 )  # fmt: skip
+from idc_mcp.transfer.jobs import JobTable
 from idc_mcp.transfer.locks import Lock, is_held
 from idc_mcp.transfer.plan import AskedEngine, From, Plan, make_plan
 from idc_mcp.transfer.records import write_records
+from idc_mcp.transfer.status import Status
 
 if TYPE_CHECKING:
     from idc_mcp.idc.cohorts.resolve import Cohort
     from idc_mcp.index.store import Index
     from idc_mcp.settings import Settings
 
-ACTIVE = (STARTING, RUNNING)
 _POLL_S = 0.1
 _ALONE_S = 60.0
-_CANCEL_S = 4.0
-"""A worker ends within two seconds; one that does not after this long is killed."""
+_CANCEL_S = 1.8
+"""A worker ends within this; one that does not is killed."""
 
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """glibc would map and unmap memory for every chunk, which costs as much as fetching it."""
 
 
-@dataclass(frozen=True)
-class Status:
-    """How a download stands.
+class Begun(NamedTuple):
+    """A job, and whether it was begun now or was under way."""
 
-    Attributes
-    ----------
-    series
-        How many series are in which state.
-    unfinished
-        (state, reason, series, directory of the first) of series that came to a bad end.
-    """
-
-    job: Job
-    series: dict[str, int]
-    unfinished: list[tuple[Any, ...]]
-
-    @property
-    def active(self) -> bool:
-        """Whether a worker is at it."""
-        return self.job.state in ACTIVE
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the present rate; None where nothing moves."""
-        left = self.job.bytes - self.job.bytes_done
-        return left / self.job.rate if self.active and self.job.rate > 0 else None
+    job: str
+    new: bool
 
 
 class Downloads:
@@ -95,8 +74,8 @@ class Downloads:
         """What a download would do; nothing is written. Raises BadArgument."""
         return make_plan(self._index, cohort, folder, layout=layout, source=source, engine=engine)
 
-    def start(self, plan: Plan) -> str:
-        """Begin a planned download; returns its job, or that of the same one under way.
+    def start(self, plan: Plan) -> Begun:
+        """Begin a planned download, or join the same one where it is under way.
 
         Raises
         ------
@@ -116,14 +95,23 @@ class Downloads:
                     plan.cohort.handle, str(plan.folder), plan.layout,
                 )  # fmt: skip
                 if same and other.state in ACTIVE:
-                    return other.job
-            return self._begin(plan)
+                    return Begun(other.job, new=False)
+            return Begun(self._begin(plan), new=True)
 
     def _begin(self, plan: Plan) -> str:
         whole = plan.here_series == len(plan.series)
         if not whole:
             self._allow_network()
         settings = self._settings
+        hidden = plan.folder / receipts.HIDDEN
+        if not whole:
+            try:
+                hidden.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unavailable(
+                    f"{plan.folder} cannot be written: {error.strerror or error}.",
+                    next_step="give another directory, or change its rights",
+                ) from error
         write_records(
             self._index,
             plan.cohort,
@@ -144,12 +132,16 @@ class Downloads:
             source=plan.source,
             engine=plan.engine,
             options=self._options(),
+            caution=" ".join(plan.unknowns),
         )
         if whole:
             self.table.complete_all(
                 job,
                 {
                     "reason": "all of it was here already",
+                    # Of prior versions the catalogue holds neither exactly.
+                    "files": plan.here_files,
+                    "bytes": plan.here_bytes,
                     "files_done": plan.here_files,
                     "bytes_done": plan.here_bytes,
                     "size_only": plan.here_size_only,
@@ -184,18 +176,21 @@ class Downloads:
         if found.state in (COMPLETE, FAILED, CANCELLED):
             return self.status(name)
         lock = self.table.lock_path(name)
+        # A worker that begins after this finds it before it does anything else.
         self.table.update(name, wanted="cancel")
-        until = time.monotonic() + _CANCEL_S
-        while self.table.job(name).state in ACTIVE and time.monotonic() < until:
+        until = time.monotonic() + (_CANCEL_S if is_held(lock) or found.pid else 0)
+        while (found := self.table.job(name)).state in ACTIVE and time.monotonic() < until:
             time.sleep(_POLL_S)
-        if self.table.job(name).state not in (COMPLETE, FAILED, CANCELLED):
-            pid = self.table.job(name).pid
-            if pid and is_held(lock):  # its holder wrote this pid: it is no other process
+        if found.state in ACTIVE or (found.state not in (COMPLETE, FAILED, CANCELLED)):
+            if found.pid and is_held(lock):  # its holder wrote this pid: it is no other process
                 with contextlib.suppress(OSError):
-                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                    os.kill(found.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
             shutil.rmtree(Path(found.folder) / receipts.HIDDEN / "parts" / name, ignore_errors=True)
-            self.table.end_open_series(name, CANCELLED, "cancelled")
-            self.table.update(name, state=CANCELLED, reason="cancelled", ended=time.time())
+            if found.verifies:
+                self.table.update(name, **found.options["before"], ended=time.time())
+            else:
+                self.table.end_open_series(name, CANCELLED, "cancelled")
+                self.table.update(name, state=CANCELLED, reason="cancelled", ended=time.time())
         return self.status(name)
 
     def resume(self, job: str) -> Status:
@@ -207,22 +202,23 @@ class Downloads:
             There is no such job, or its folder is gone.
         """
         self._allow_network()
-        return self._again(job, "download")
+        return self._again(job, DOWNLOAD)
 
     def verify(self, job: str, *, deep: bool = False) -> Status:
         """Look at every file again: size and time, or deeply, its MD5. Raises as `resume`."""
-        return self._again(job, "verify deep" if deep else "verify")
+        return self._again(job, VERIFY_DEEP if deep else VERIFY)
 
     def _again(self, job: str, action: str) -> Status:
         name = self.table.job(job).job
         with self._alone():
             found = self.table.job(name)
-            if found.state in ACTIVE and action == "download":
+            if found.state in ACTIVE and found.action == action:
                 return self.status(name)
             if found.state in ACTIVE:
+                does = "is verified now" if found.verifies else "is running; it verifies as it goes"
                 raise Refused(
-                    f"{name} is running; it verifies each file as it comes.",
-                    next_step=f"wait for it: idc_jobs(job='{name}')",
+                    f"{name} {does}.",
+                    next_step=f"wait for its end: idc_jobs(job='{name}', wait_s=60)",
                 )
             if not (Path(found.folder) / receipts.HIDDEN).is_dir():
                 raise Refused(
@@ -230,7 +226,8 @@ class Downloads:
                     next_step="if it lies on another disk, connect that; else call idc_download "
                     "again",
                 )
-            self.table.begin(name, action, self._options())
+            before = {"state": found.state, "reason": found.reason, "action": found.action}
+            self.table.begin(name, action, self._options() | {"before": before})
             self._spawn(name)
         return self.status(name)
 

@@ -12,28 +12,33 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from idc_mcp.errors import Damaged, NotFound, Unavailable
 from idc_mcp.files import private_directory
+from idc_mcp.transfer.job import (
+    COMPLETE,
+    DOWNLOAD,
+    INTERRUPTED,
+    RUNNING,
+    SERIES_STATES,
+    STARTING,
+    WAITING,
+    Job,
+)  # fmt: skip
 from idc_mcp.transfer.locks import is_held
 from idc_mcp.transfer.objects import Series
-
-STARTING, RUNNING, COMPLETE, FAILED, CANCELLED, INTERRUPTED = (
-    "starting", "running", "complete", "failed", "cancelled", "interrupted",
-)  # fmt: skip
-"""States of a job. `interrupted` is one that should run and has no worker."""
-
-WAITING, REFUSED = "waiting", "refused"
-SERIES_STATES = (COMPLETE, RUNNING, WAITING, FAILED, REFUSED, CANCELLED)
+from idc_mcp.transfer.progress import Changes
 
 START_S = 20.0
 """A worker that has not begun after this long never will."""
 
+_VERSION = 1
+_BATCH = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     job TEXT PRIMARY KEY, created REAL, handle TEXT, understood TEXT, release TEXT, folder TEXT,
@@ -41,8 +46,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     wanted TEXT DEFAULT '', pid INTEGER, started REAL, ended REAL, updated REAL,
     series INTEGER, files INTEGER, bytes INTEGER,
     files_done INTEGER DEFAULT 0, bytes_done INTEGER DEFAULT 0, bytes_fetched INTEGER DEFAULT 0,
-    size_only INTEGER DEFAULT 0, requests INTEGER DEFAULT 0, rate REAL DEFAULT 0,
-    checked TEXT DEFAULT ''
+    bytes_moving INTEGER DEFAULT 0, size_only INTEGER DEFAULT 0, requests INTEGER DEFAULT 0,
+    rate REAL DEFAULT 0, replaced INTEGER DEFAULT 0, checked TEXT DEFAULT '',
+    caution TEXT DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS series (
     job TEXT, number INTEGER, crdc_series_uuid TEXT, SeriesInstanceUID TEXT, directory TEXT,
@@ -57,40 +63,6 @@ CREATE INDEX IF NOT EXISTS series_ended_badly ON series (job, state, reason, dir
 _SERIES = (
     "number, crdc_series_uuid, SeriesInstanceUID, directory, files, bytes, aws_bucket, gcs_bucket"
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """A row of the table; times are seconds since 1970, rate is bytes a second."""
-
-    job: str
-    created: float
-    handle: str
-    understood: str
-    release: str
-    folder: str
-    layout: str
-    source: str
-    engine: str
-    options: dict[str, Any]
-    action: str
-    state: str
-    reason: str
-    wanted: str
-    pid: int | None
-    started: float | None
-    ended: float | None
-    updated: float
-    series: int
-    files: int
-    bytes: int
-    files_done: int
-    bytes_done: int
-    bytes_fetched: int
-    size_only: int
-    requests: int
-    rate: float
-    checked: str
 
 
 class JobTable:
@@ -113,26 +85,28 @@ class JobTable:
         name = f"j_{secrets.token_hex(5)}"
         now = time.time()
         row = columns | {
-            "job": name, "created": now, "updated": now, "action": "download",
+            "job": name, "created": now, "updated": now, "action": DOWNLOAD,
             "state": STARTING, "reason": "", "options": json.dumps(columns["options"]),
             "series": len(series), "files": sum(one.files or 0 for one in series),
             "bytes": sum(one.bytes for one in series),
         }  # fmt: skip
+        rows = (
+            (
+                name, one.number, one.crdc_series_uuid, one.SeriesInstanceUID, one.directory,
+                one.files, one.bytes, one.aws_bucket, one.gcs_bucket,
+            )
+            for one in series
+        )  # fmt: skip
+        insert = f"INSERT INTO series (job, {_SERIES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        # Some at a time, so that other jobs can write between; the job itself last.
+        while batch := list(islice(rows, _BATCH)):
+            with self._writing() as db:
+                db.executemany(insert, batch)
         with self._writing() as db:
             db.execute(
                 f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
                 list(row.values()),
             )
-            db.executemany(
-                f"INSERT INTO series (job, {_SERIES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        name, one.number, one.crdc_series_uuid, one.SeriesInstanceUID,
-                        one.directory, one.files, one.bytes, one.aws_bucket, one.gcs_bucket,
-                    )
-                    for one in series
-                ),
-            )  # fmt: skip
         return name
 
     def job(self, name: str) -> Job:
@@ -174,11 +148,14 @@ class JobTable:
     def _read(self, where: str, parameters: list[Any]) -> list[Job]:
         names = [field.name for field in dataclasses.fields(Job)]
         with self._reading() as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            if _version(db) == 0:
                 return []  # another process is making it, or it was emptied
             rows = db.execute(f"SELECT {', '.join(names)} FROM jobs {where}", parameters)
             found = [dict(zip(names, row, strict=True)) for row in rows]
-        return [Job(**row | {"options": json.loads(row["options"])}) for row in found]
+        try:
+            return [Job(**row | {"options": json.loads(row["options"])}) for row in found]
+        except (TypeError, ValueError) as error:
+            raise self._damaged(error) from error
 
     def _is_without_worker(self, job: Job) -> bool:
         """Whether a job that should run has no process that does it."""
@@ -191,34 +168,34 @@ class JobTable:
         with self._writing() as db:
             _update_job(db, job, columns)
 
-    def save(
-        self, job: str, columns: dict[str, Any], series: Iterable[tuple[Any, ...]] = ()
-    ) -> None:
-        """Change a job and some of its series: (state, reason, files_done, number)."""
+    def save(self, job: str, changes: Changes) -> None:
+        """Write down how far a job is."""
+        names = ("state", "reason", "files_done", "files", "bytes")
         with self._writing() as db:
             db.executemany(
-                "UPDATE series SET state = ?, reason = ?, files_done = ? "
-                f"WHERE job = '{job}' AND number = ?",
-                series,
+                f"UPDATE series SET {', '.join(f'{name} = coalesce(?, {name})' for name in names)} "
+                "WHERE job = ? AND number = ?",
+                (
+                    (*(row.get(name) for name in names), job, number)
+                    for number, row in changes.series.items()
+                ),
             )
-            _update_job(db, job, columns)
+            _update_job(db, job, changes.job)
 
     def begin(self, job: str, action: str, options: dict[str, Any]) -> None:
-        """Set a job up for another worker, every series waiting.
+        """Set a job up for another worker; every series waits where it downloads.
 
         What was whole stays counted until the worker has counted again.
         """
         with self._writing() as db:
-            db.execute(
-                "UPDATE series SET state = ?, reason = '' WHERE job = ?",
-                [WAITING, job],
-            )
+            if action == DOWNLOAD:
+                db.execute("UPDATE series SET state = ?, reason = '' WHERE job = ?", [WAITING, job])
             _update_job(
                 db, job,
                 {
                     "state": STARTING, "action": action, "reason": "", "wanted": "", "ended": None,
-                    "options": json.dumps(options), "bytes_fetched": 0, "requests": 0, "rate": 0,
-                    "pid": None,
+                    "options": json.dumps(options), "bytes_fetched": 0, "bytes_moving": 0,
+                    "requests": 0, "rate": 0, "replaced": 0, "pid": None,
                 },
             )  # fmt: skip
 
@@ -246,15 +223,28 @@ class JobTable:
             row = db.execute("SELECT wanted FROM jobs WHERE job = ?", [job]).fetchone()
         return str(row[0]) if row else "cancel"
 
-    def series(self, job: str, after: int = -1, limit: int = 1000) -> list[Series]:
-        """Series of a job in their order, those after a number."""
+    def all_series(self, job: str) -> Iterator[Series]:
+        """The series of a job in their order, read some at a time."""
+        after = -1
+        while True:
+            with self._reading() as db:
+                rows = db.execute(
+                    f"SELECT {_SERIES} FROM series WHERE job = ? AND number > ? "
+                    "ORDER BY number LIMIT 1000",
+                    [job, after],
+                ).fetchall()
+            if not rows:
+                return
+            yield from (Series(*row) for row in rows)
+            after = rows[-1][0]
+
+    def state_of(self, job: str, number: int) -> str:
+        """What a series of a job came to."""
         with self._reading() as db:
-            rows = db.execute(
-                f"SELECT {_SERIES} FROM series WHERE job = ? AND number > ? "
-                "ORDER BY number LIMIT ?",
-                [job, after, limit],
-            ).fetchall()
-        return [Series(*row) for row in rows]
+            row = db.execute(
+                "SELECT state FROM series WHERE job = ? AND number = ?", [job, number]
+            ).fetchone()
+        return str(row[0]) if row else ""
 
     def counts(self, job: str) -> dict[str, int]:
         """How many series are in which state; states that none is in are left out."""
@@ -292,8 +282,10 @@ class JobTable:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         private_directory(self.directory)
         with self._reading() as db, db:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                db.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA + "PRAGMA user_version=1;")
+            if _version(db) == 0:
+                db.executescript(
+                    f"PRAGMA journal_mode=WAL;{_SCHEMA}PRAGMA user_version={_VERSION};"
+                )
             db.execute("BEGIN IMMEDIATE")
             yield db
 
@@ -302,6 +294,11 @@ class JobTable:
         try:
             with closing(sqlite3.connect(self.path, timeout=10, isolation_level=None)) as db:
                 db.execute("PRAGMA synchronous=NORMAL")
+                if _version(db) > _VERSION:
+                    raise Unavailable(
+                        f"The table of downloads {self.path} was made by a newer idc-mcp.",
+                        next_step="use that one, or set IDC_MCP_STATE_DIR to another directory",
+                    )
                 yield db
         except sqlite3.OperationalError as error:
             raise Unavailable(
@@ -309,11 +306,19 @@ class JobTable:
                 next_step="look whether its disk is full or read-only, and try again",
             ) from error
         except sqlite3.DatabaseError as error:
-            raise Damaged(
-                f"The table of downloads {self.path} cannot be used: {error}.",
-                next_step="move that file away: downloaded files keep their receipts, and a new "
-                "idc_download of the same cohort fetches only what is missing",
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> Damaged:
+        return Damaged(
+            f"The table of downloads {self.path} cannot be used: {error}.",
+            next_step="move that file away: downloaded files keep their receipts, and a new "
+            "idc_download of the same cohort fetches only what is missing",
+        )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _update_job(db: sqlite3.Connection, job: str, columns: dict[str, Any]) -> None:

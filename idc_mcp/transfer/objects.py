@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from idc_mcp.idc.buckets import without_password
 
 
 class Kind(StrEnum):
@@ -19,6 +20,8 @@ class Kind(StrEnum):
     """Unreachable, broken off, stalled or a server's error: it is asked again, with patience."""
     CORRUPT = "corrupt"
     """What came is not what the store lists: it is fetched again, a few times."""
+    CHANGED = "changed"
+    """Files that were whole are not any more: somebody else is at work here."""
     FOREIGN = "foreign"
     """A file that is not ours stands in the way: it stays, the series is refused."""
     UNWRITABLE = "unwritable"
@@ -26,7 +29,7 @@ class Kind(StrEnum):
     DISK = "disk"
     """The disk is full or gone: the whole job ends."""
     STOPPED = "stopped"
-    """The job is being ended; nothing is wrong."""
+    """The job is being ended: this is no verdict on what was under way."""
 
 
 class Failure(Exception):
@@ -47,7 +50,7 @@ class Place:
     bucket: str
 
     def __str__(self) -> str:
-        return f"{self.endpoint}/{self.bucket}"
+        return f"{without_password(self.endpoint)}/{self.bucket}"
 
 
 PRIOR_ROUNDING = 5_000
@@ -77,7 +80,7 @@ class Series:
         """Whether `size` bytes are what the catalogue has, as exactly as it has them."""
         return abs(size - self.bytes) <= (0 if self.files is not None else PRIOR_ROUNDING)
 
-    def places(self, source: str, endpoints: dict[str, str]) -> Sequence[Place]:
+    def places(self, source: str, endpoints: dict[str, str]) -> list[Place]:
         """Where its objects lie, the first to be asked first."""
         buckets = {"aws": self.aws_bucket, "gcs": self.gcs_bucket}
         wanted = ("aws", "gcs") if source == "auto" else (source,)

@@ -17,15 +17,20 @@ _DICM = b"DICM"
 _DISK_ENDS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ESTALE}
 
 
-def place(part: Path, target: Path, listed: Listed, md5: str, *, ours: bool) -> Receipt:
+def place(
+    part: Path, target: Path, listed: Listed, md5: str, aside: Path | None
+) -> tuple[Receipt, bool]:
     """Prove a part file, make it last, and put it in its place.
+
+    Returns its receipt, and whether a file of ours that was not whole any more lay there.
 
     Parameters
     ----------
     md5
         Of the bytes that came.
-    ours
-        A file at `target` was put there by us and may be replaced.
+    aside
+        Where a file at `target` is kept that was put there by us and is not any more what
+        came; None where one that is there would not be ours.
 
     Raises
     ------
@@ -50,14 +55,21 @@ def place(part: Path, target: Path, listed: Listed, md5: str, *, ours: bool) -> 
         os.fsync(file.fileno())
         mtime_ns = os.fstat(file.fileno()).st_mtime_ns
     checked = "size" if listed.md5 is None else "md5"
-    if not ours and os.path.lexists(target):
-        if not target.is_file() or target.stat().st_size != size or md5_of(target) != md5:
-            raise foreign(target, listed)
+    replaced = False
+    if not os.path.lexists(target):
+        part.replace(target)
+    elif aside is not None:
+        # Damaged, or edited by its user: nothing is lost.
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        target.replace(aside)
+        part.replace(target)
+        replaced = True
+    elif not target.is_file() or target.stat().st_size != size or md5_of(target) != md5:
+        raise foreign(target, listed)
+    else:
         part.unlink()
         mtime_ns = target.stat().st_mtime_ns
-    else:
-        part.replace(target)
-    return Receipt(listed.name, size, md5, checked, mtime_ns)
+    return Receipt(listed.name, size, md5, checked, mtime_ns), replaced
 
 
 def adopt(target: Path, listed: Listed) -> Receipt | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.buckets import stored
@@ -51,6 +52,8 @@ class Plan:
         Bytes free on the folder's disk.
     problems
         Why it cannot be done so, each with what to do; empty where it can.
+    unknowns
+        What of it cannot be proven, for want of figures in the catalogue.
     """
 
     cohort: Cohort
@@ -66,15 +69,12 @@ class Plan:
     here_files: int
     here_bytes: int
     here_size_only: int
+    remaining: int
     free: int
     licences: str
     problems: list[str]
     cautions: list[str]
-
-    @property
-    def remaining(self) -> int:
-        """Bytes that would be fetched."""
-        return self.bytes - self.here_bytes
+    unknowns: list[str]
 
     @property
     def example(self) -> str:
@@ -113,11 +113,29 @@ def make_plan(
         for number, ((values, rest), (where, _)) in enumerate(zip(rows, placed, strict=True))
     ]
     here = _here(folder, series)
-    size = sum(one.bytes for one in series)
     place, free = free_bytes(folder)
-    caution = long_paths(where for where, _ in placed)
     clashing = clashes(template, placed)
-    problems = clashing.versions + list(_problems(place, free, size - here.bytes, series, source))
+    problems = [*clashing.versions, *_problems(place, here.remaining, series, source)]
+    cautions = [*clashing.shared, *filter(None, [long_paths(where for where, _ in placed)])]
+    if here.elsewhere:
+        cautions.append(
+            f"{here.elsewhere:,} series are in this folder already, in other directories: this "
+            "layout would have them a second time"
+        )
+    if here.remaining > free:
+        unproven = _unproven(folder, series)
+        short = f"The disk at {place} has {bytes_text(free)} free"
+        if here.remaining - unproven > free:
+            problems.append(
+                f"{short}, {bytes_text(here.remaining - unproven - free)} too little: give "
+                "another directory or a smaller cohort"
+            )
+        else:
+            cautions.append(
+                f"{short}; it suffices if the {bytes_text(unproven)} of files that are there "
+                "without receipts are whole, which is looked at first"
+            )
+    prior = sum(one.files is None for one in series)
     return Plan(
         cohort=cohort,
         folder=folder,
@@ -126,16 +144,23 @@ def make_plan(
         engine=chosen,
         series=series,
         files=sum(one.files or 0 for one in series),
-        without_files=sum(one.files is None for one in series),
-        bytes=size,
+        without_files=prior,
+        bytes=sum(one.bytes for one in series),
         here_series=here.series,
         here_files=here.files,
         here_bytes=here.bytes,
         here_size_only=here.size_only,
+        remaining=here.remaining,
         free=free,
         licences=summary(index, cohort).sentence,
         problems=problems,
-        cautions=clashing.shared + ([caution] if caution else []),
+        cautions=cautions,
+        unknowns=[
+            f"{prior:,} series are prior versions, of which the catalogue has no number of files "
+            "and sizes to 10 kB: that none is missing is proven to that."
+        ]
+        if prior
+        else [],
     )
 
 
@@ -150,43 +175,59 @@ def _rows(index: Index, cohort: Cohort, template: Layout) -> list[tuple[dict[str
     return [(dict(zip(names, row, strict=False)), row[count:]) for row in rows]
 
 
-class Here(NamedTuple):
+@dataclass
+class _Here:
     """What is whole in a folder: series, and files and bytes also of other series."""
 
     series: int = 0
     files: int = 0
     bytes: int = 0
     size_only: int = 0
+    remaining: int = 0
+    """Bytes of the series that are not whole, less what is whole of them."""
+    elsewhere: int = 0
+    """Series that the folder has in other directories."""
 
 
-def _here(folder: Path, series: list[Series]) -> Here:
+def _here(folder: Path, series: list[Series]) -> _Here:
     """What is here by the receipts and the files; no network is asked."""
     try:
         known = {entry.name for entry in os.scandir(receipts.directory_of(folder))}
     except OSError:
-        return Here()
-    whole = files = size = size_only = 0
+        known = set()
+    uuids = {name.partition(".")[0] for name in known}
+    here = _Here()
     for one in series:
+        if one.crdc_series_uuid not in uuids:
+            here.remaining += one.bytes
+            continue
         if receipts.path_of(folder, one).name not in known:
+            here.remaining += one.bytes
+            here.elsewhere += 1
             continue
         found = Receipts.of(folder, one)
         changed = {receipt.name for receipt in found.changed(folder, one)}
         kept = [receipt for receipt in found.files.values() if receipt.name not in changed]
-        files += len(kept)
-        size += sum(receipt.size for receipt in kept)
-        size_only += sum(receipt.checked == "size" for receipt in kept)
-        whole += not changed and found.adds_up(one)
-    return Here(whole, files, size, size_only)
+        size = sum(receipt.size for receipt in kept)
+        whole = not changed and found.adds_up(one)
+        here.series += whole
+        here.files += len(kept)
+        here.bytes += size
+        here.size_only += sum(receipt.checked == "size" for receipt in kept)
+        here.remaining += 0 if whole else max(0, one.bytes - size)
+    return here
 
 
-def _problems(
-    place: Path, free: int, remaining: int, series: list[Series], source: From
-) -> Iterator[str]:
-    if remaining > free:
-        yield (
-            f"The disk at {place} has {bytes_text(free)} free, {bytes_text(remaining - free)} "
-            "too little: give another directory or a smaller cohort"
-        )
+def _unproven(folder: Path, series: list[Series]) -> int:
+    """Bytes of files that lie where the series would, whoever put them there."""
+    size = 0
+    for directory in {one.directory for one in series}:
+        with contextlib.suppress(OSError), os.scandir(folder / directory) as entries:
+            size += sum(entry.stat().st_size for entry in entries if entry.name.endswith(".dcm"))
+    return size
+
+
+def _problems(place: Path, remaining: int, series: list[Series], source: From) -> Iterator[str]:
     if remaining and not os.access(place, os.W_OK):
         yield f"{place} cannot be written: give another directory, or change its rights"
     if source == "gcs" and (unknown := sum(one.gcs_bucket is None for one in series)):

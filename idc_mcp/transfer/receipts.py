@@ -132,9 +132,16 @@ class Receipts:
         name = line.get("name")
         if "complete" in line:
             self.complete = line["complete"] == len(self.files)
-        elif isinstance(name, str) and line.get("damaged"):
+        elif (
+            not isinstance(name, str)
+            or name in ("", "..")
+            or name != Path(name).name
+            or "\0" in name
+        ):
+            pass  # no name of a file: nothing of ours
+        elif line.get("damaged"):
             self._take_back(name)
-        elif isinstance(name, str):
+        else:
             values: list[Any] = [line.get(key) for key in ("size", "md5", "checked", "mtime_ns")]
             if [type(value) for value in values] == [int, str, str, int]:
                 self.files[name] = Receipt(name, *values)

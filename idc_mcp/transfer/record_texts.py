@@ -153,6 +153,8 @@ def _facts(download: Download) -> dict[str, Any]:
         "format": FORMAT,
         "handle": cohort.handle,
         "idc_release": index.release.name,
+        # These first: `records` reads them in the beginning of the file, to see whose it is.
+        "layout": download.layout,
         "idc_index_data": index.release.data_version,
         "idc_mcp": __version__,
         "created": download.created,
@@ -168,7 +170,6 @@ def _facts(download: Download) -> dict[str, Any]:
             "bytes": found.bytes,
             **({"note": _ROUNDED} if found.without_files else {}),
         },
-        "layout": download.layout,
         "source": download.source,
         "endpoint": download.endpoint or None,
         "records": ", ".join(names),

@@ -1,28 +1,28 @@
 """Records: what a folder says of itself, so that it is understood and made again years later.
 
 Beside the data lie `cohort.json` (what it is, with every series), `manifest.s5cmd`, `LICENSES`
-and `CITATIONS.bib`; their texts stand in `record_texts`. The four go together: where others
-have one of these names, all four carry the cohort's handle, and nothing that is not ours is
-replaced.
+and `CITATIONS.bib`; their texts stand in `record_texts`. The four go together: where something
+else has one of these names, all four carry the cohort's handle. What is there stays as it is,
+our own too: a person may have put a better CITATIONS.bib in the place of ours.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
-import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain, count
+from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from idc_mcp.errors import Unavailable
 from idc_mcp.files import publish, shared_scratch_file
+from idc_mcp.idc.buckets import without_password
 from idc_mcp.settings import Settings
 from idc_mcp.transfer import record_texts
 from idc_mcp.transfer.record_texts import WHAT, Download, Placed
@@ -34,12 +34,11 @@ if TYPE_CHECKING:
 NAMES = ("cohort.json", "manifest.s5cmd", "LICENSES", "CITATIONS.bib")
 """The records; the first says whose the others are."""
 
-_OURS = re.compile(
-    rf'\s*\{{\s*"what"\s*:\s*"{WHAT}[^"]*"\s*,\s*"format"\s*:\s*\d+\s*,'
-    r'\s*"handle"\s*:\s*"(?P<handle>[^"]*)"\s*,\s*"idc_release"\s*:\s*"(?P<release>[^"]*)"'
-)
 _HEAD_BYTES = 4_096
-"""As much of a cohort.json as is read to see whose it is."""
+"""As much of a cohort.json as is read to see whose it is. A layout has 300 characters at most."""
+
+_LOOKED_FOR = 10
+"""So many names are looked through for a cohort's own records before free names are taken."""
 
 
 def write_records(
@@ -55,9 +54,13 @@ def write_records(
 ) -> list[Path]:
     """Write the records of a cohort into the folder of its data; returns their paths.
 
-    Earlier records of the same cohort and release are replaced. All four are written before
-    the first takes its place. The caller holds the folder's lock: two writers that find it
-    empty at the same moment would both take the plain names.
+    Records that are there already, of the same cohort, release and layout, are kept as they
+    are: only what is missing of them is written, and nothing where all four are there. All that
+    is written is whole before the first takes its place.
+
+    The caller holds the lock of the state directory under which `Downloads` begins: two writers
+    that find a folder empty at the same moment would both take the plain names. It does not
+    hold off people with other state directories; of theirs, the last written would stay.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def write_records(
     layout
         The template by which `series` are placed; empty is flat.
     series
-        Every series of the cohort, read once.
+        Every series of the cohort, read once, and only where cohort.json is to be written.
     endpoint
         The mirror that was asked instead of the cloud itself, if one was.
 
@@ -75,7 +78,7 @@ def write_records(
     BadArgument
         The cohort has no series.
     Unavailable
-        The folder cannot be made or written, or the disk is full.
+        Something is to be written, and the folder cannot be made or written, or the disk is full.
     ValueError
         `series` are not as many as the cohort's.
     """
@@ -83,13 +86,17 @@ def write_records(
         # Not private: a laboratory's folder is read by colleagues, as its umask says.
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        names = _names(folder, cohort.handle, index.release.name, layout)
+        missing = [name for name in names if not os.path.lexists(folder / name)]
+        if not missing:
+            return [folder / name for name in names]
         download = Download(
             index=index,
             cohort=_in_full(cohort),
             folder=folder,
-            names=_names(folder, cohort.handle, index.release.name),
+            names=names,
             source=source,
-            endpoint=_without_password(endpoint),
+            endpoint=without_password(endpoint),
             layout=layout,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
@@ -101,7 +108,9 @@ def write_records(
         )
         with ExitStack() as parts:
             written = []
-            for name, lines in zip(download.names, contents, strict=True):
+            for name, lines in zip(names, contents, strict=True):
+                if name not in missing:
+                    continue
                 part = parts.enter_context(shared_scratch_file(folder, Path(name).suffix))
                 # A path on Linux may hold bytes that are no UTF-8; JSON reads them so.
                 with part.open(
@@ -109,9 +118,11 @@ def write_records(
                 ) as file:
                     file.writelines(f"{line}\n" for line in lines)
                 written.append((part, folder / name))
+            # cohort.json first: where the power goes between two of them, it says whose the
+            # others are, and the next run writes what is missing.
             for part, path in written:
                 publish(part, path)
-        return [path for _, path in written]
+        return [folder / name for name in names]
     except OSError as error:
         raise _unwritable(folder, error) from error
 
@@ -124,39 +135,74 @@ def _in_full(cohort: Cohort) -> Cohort:
 # -- whose they are ------------------------------------------------------------------------
 
 
-def _names(folder: Path, handle: str, release: str) -> tuple[str, ...]:
+def _names(folder: Path, handle: str, release: str, layout: str) -> tuple[str, ...]:
     """The names of a cohort's records: those that it has there already, else free ones."""
-    endings = ["", f"-{handle}"]
-    for names in map(_with, endings):
-        if _are_ours(folder, names, handle, release):
+    ours = (handle, release, layout)
+    for names in islice(_candidates(handle), _LOOKED_FOR):
+        if _are_ours(folder, names, ours):
             return names
-    more = (f"-{handle}-{number}" for number in count(2))
     return next(
         names
-        for names in map(_with, chain(endings, more))
-        if _are_ours(folder, names, handle, release)
-        or not any(os.path.lexists(folder / name) for name in names)
+        for names in _candidates(handle)
+        if not any(os.path.lexists(folder / name) for name in names)
+        or _are_ours(folder, names, ours)
     )
+
+
+def _candidates(handle: str) -> Iterator[tuple[str, ...]]:
+    yield NAMES
+    yield _with(f"-{handle}")
+    for number in count(2):
+        yield _with(f"-{handle}-{number}")
 
 
 def _with(ending: str) -> tuple[str, ...]:
     return tuple(f"{Path(name).stem}{ending}{Path(name).suffix}" for name in NAMES)
 
 
-def _are_ours(folder: Path, names: tuple[str, ...], handle: str, release: str) -> bool:
-    """Whether the first of these files is this cohort's, and the others can be replaced."""
-    for name in names:
-        path = folder / name
-        # Looked at before it is opened: opening a pipe waits.
-        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            return False
+def _are_ours(folder: Path, names: tuple[str, ...], ours: tuple[str, str, str]) -> bool:
+    """Whether the first of these files says that it is ours, and the others are files or free.
+
+    Parameters
+    ----------
+    ours
+        Handle, release and layout.
+    """
     try:
+        for name in names:
+            # Looked at before it is opened: opening a pipe waits. Links to files are files:
+            # archives such as git-annex's make them of what they keep.
+            if os.path.lexists(folder / name) and not (folder / name).is_file():
+                return False
         with (folder / names[0]).open("rb") as file:
-            head = file.read(_HEAD_BYTES).decode("utf-8", errors="replace")
+            head = _head(file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace"))
     except OSError:
         return False
-    found = _OURS.match(head)
-    return found is not None and found.groups() == (handle, release)
+    what, form = head.get("what"), head.get("format")
+    if not (isinstance(what, str) and what.startswith(WHAT) and isinstance(form, int)):
+        return False
+    return (head.get("handle"), head.get("idc_release"), head.get("layout")) == ours
+
+
+_OPEN, _COLON, _COMMA = (re.compile(rf"[ \t\n\r]*{mark}[ \t\n\r]*") for mark in (r"\{", ":", ","))
+
+
+def _head(text: str) -> dict[str, Any]:
+    """The keys of a JSON object whose values are whole in the beginning of its text."""
+    read = json.JSONDecoder().raw_decode
+    found: dict[str, Any] = {}
+    mark = _OPEN.match(text)
+    try:
+        while mark:
+            key, end = read(text, mark.end())
+            colon = _COLON.match(text, end)
+            if colon is None or not isinstance(key, str):
+                break
+            found[key], end = read(text, colon.end())
+            mark = _COMMA.match(text, end)
+    except (ValueError, RecursionError):
+        pass  # cut off in the middle of this value, or no JSON from here on
+    return found
 
 
 # -- errors --------------------------------------------------------------------------------
@@ -177,9 +223,3 @@ def _unwritable(folder: Path, error: OSError) -> Unavailable:
         f"{folder}: {error.strerror or error}.",
         next_step=next_step,
     )
-
-
-def _without_password(endpoint: str) -> str:
-    """An endpoint as colleagues may read it: what stands before an @ is a secret."""
-    parts = urlsplit(endpoint)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

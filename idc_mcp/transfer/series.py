@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class SeriesTask:
         self.bytes_done = 0
         self.size_only = 0
         self.failure: Failure | None = None
+        self.was_complete = False
         self._folder = folder
         self._lock = threading.Lock()
         self._receipts = Receipts(receipts.path_of(folder, series))
@@ -57,7 +59,22 @@ class SeriesTask:
         try:
             return self._claim.take()
         except OSError as error:
-            raise disk_failure(error) from error
+            raise self.failure_of(error) from error
+
+    def failure_of(self, error: OSError, writing: Path | None = None) -> Failure:
+        """What an error of writing means: for this series, or where the folder went, for all."""
+        if not self._folder.is_dir():
+            return Failure(Kind.DISK, f"the folder {self._folder} is gone")
+        return disk_failure(error, writing)
+
+    def _check_inside(self) -> None:
+        """Raise a Failure where a link leads the series' directory out of the folder."""
+        real, folder = os.path.realpath(self.directory), os.path.realpath(self._folder)
+        if os.path.commonpath([real, folder]) != folder:
+            raise Failure(
+                Kind.FOREIGN,
+                f"{self.directory} leads out of {folder}, to {real}: move the link away and resume",
+            )
 
     def is_whole(self) -> bool:
         """Whether receipts and files say that there is nothing to do."""
@@ -85,6 +102,9 @@ class SeriesTask:
             A foreign file is in the way, or the directory cannot be made.
         """
         try:
+            if not self._folder.is_dir():
+                raise FileNotFoundError
+            self._check_inside()
             self.directory.mkdir(parents=True, exist_ok=True)
             self.parts.mkdir(parents=True, exist_ok=True)
             self._receipts.begin(self.series)
@@ -98,7 +118,7 @@ class SeriesTask:
                 else:
                     wanted.append(Missing(self, item, ours=found))
         except OSError as error:
-            raise disk_failure(error) from error
+            raise self.failure_of(error) from error
         self._open = len(wanted)
         return wanted
 
@@ -117,26 +137,35 @@ class SeriesTask:
             self._receipts.add(again)
             return again
         ours = receipt is not None or item.name in self._receipts.damaged
-        if not ours and target.exists() and (item.md5 is not None or not target.is_file()):
+        # Without an MD5 of the store a file of the right size is judged when its like has come.
+        if (
+            not ours
+            and target.exists()
+            and (item.md5 is not None or not target.is_file() or target.stat().st_size != item.size)
+        ):
             raise foreign(target, item)
         return ours
 
-    def settle(self, missing: Missing, md5: str) -> Receipt:
-        """Put a fetched file in its place and write its receipt."""
+    def settle(self, missing: Missing, md5: str) -> tuple[Receipt, bool]:
+        """Put a fetched file in its place and write its receipt; as `placing.place`."""
+        name = missing.listed.name
+        # Not named .dcm: who collects the folder's files must not find it.
+        kept = self._folder / receipts.HIDDEN / "replaced" / f"{name}.replaced"
         try:
-            receipt = place(
+            self._check_inside()
+            receipt, replaced = place(
                 missing.wanted.part,
-                self.directory / missing.listed.name,
+                self.directory / name,
                 missing.listed,
                 md5,
-                ours=missing.ours,
+                kept if missing.ours else None,
             )
             with self._lock:
                 self._receipts.add(receipt)
                 self._count(receipt)
         except OSError as error:
-            raise disk_failure(error, self.directory) from error
-        return receipt
+            raise self.failure_of(error, self.directory) from error
+        return receipt, replaced
 
     def ended(self, failure: Failure | None) -> bool:
         """Count a file as settled or given up; True when it was the last."""
@@ -147,13 +176,24 @@ class SeriesTask:
             return self._open == 0
 
     def finish(self) -> None:
-        """Make a whole series last, and say so in its receipts."""
+        """Make a whole series last, and say so in its receipts.
+
+        Raises
+        ------
+        Failure
+            Files of it were changed or removed meanwhile, or it cannot be written.
+        """
         try:
-            if self.directory.exists():
-                sync_directory(self.directory)
+            if changed := self._receipts.changed(self._folder, self.series):
+                raise Failure(
+                    Kind.CHANGED,
+                    f"{len(changed):,} files were changed or removed by others while it ran; "
+                    "resume fetches them again",
+                )
+            sync_directory(self.directory)
             self._receipts.finish()
         except OSError as error:
-            raise disk_failure(error) from error
+            raise self.failure_of(error) from error
 
     def release(self) -> None:
         """Give the series back."""
@@ -167,7 +207,7 @@ class SeriesTask:
         What is damaged loses its receipt, so that a resume fetches it again.
         """
         self._receipts = Receipts.of(self._folder, self.series)
-        was_complete = self._receipts.complete
+        self.was_complete = self._receipts.adds_up(self.series)
         damaged, missing = [], []
         for receipt in list(self._receipts.files.values()):
             if stop.is_set():
@@ -190,8 +230,6 @@ class SeriesTask:
             for names, what in ((missing, "files missing"), (damaged, "files damaged"))
             if names
         ]
-        if not problems and not was_complete:
-            problems.append("it never was complete")
         return "; ".join(problems)
 
     def _count(self, receipt: Receipt) -> None:

@@ -9,6 +9,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import S3Store
 
+from idc_mcp.idc.buckets import without_password
 from idc_mcp.quantities import bytes_text
 from idc_mcp.transfer.objects import Failure, Kind, Listed, Place, Series
 
@@ -90,7 +91,8 @@ def check_listing(series: Series, found: list[Listed]) -> None:
 
 def failure(error: Exception, place: Place) -> Failure:
     """An error of the store's client as a failure in a person's words."""
-    text = str(error)
+    # An endpoint may hold a password, and the client repeats it.
+    text = str(error).replace(place.endpoint, without_password(place.endpoint))
     status = re.search(r"status code: (\d{3})", text)
     if isinstance(error, FileNotFoundError) or (status and status.group(1) == "404"):
         return Failure(Kind.MISSING, f"{place} answered 404, not found")

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from idc_mcp.quantities import bytes_text
 from idc_mcp.transfer.engines import Engine
-from idc_mcp.transfer.jobs import COMPLETE, FAILED, REFUSED, RUNNING
+from idc_mcp.transfer.job import COMPLETE, FAILED, REFUSED, RUNNING, Job
 from idc_mcp.transfer.objects import Failure, Kind, Limits, Listed, Place, Series
 from idc_mcp.transfer.patience import Asking, Health
-from idc_mcp.transfer.placing import disk_failure
-from idc_mcp.transfer.progress import Progress
+from idc_mcp.transfer.progress import Moving, Progress
 from idc_mcp.transfer.series import Missing, SeriesTask
 from idc_mcp.transfer.stores import check_listing, list_series
 
@@ -35,50 +34,37 @@ _REFUSALS = {Kind.FOREIGN, Kind.DENIED, Kind.UNWRITABLE}
 
 
 class Work:
-    """Makes the series of a job whole; `run` returns when each has come to an end.
-
-    Parameters
-    ----------
-    batches
-        The series, in order.
-    places
-        Where a series' objects lie.
-    """
+    """Makes the series of a job whole; `run` returns when each has come to an end."""
 
     def __init__(
-        self,
-        folder: Path,
-        parts: Path,
-        batches: Iterator[list[Series]],
-        places: Callable[[Series], list[Place]],
-        engine: Engine,
-        limits: Limits,
-        patience_s: float,
+        self, job: Job, folder: Path, parts: Path, series: Iterator[Series], limits: Limits
     ) -> None:
         self.stop = threading.Event()
         self.halted: Failure | None = None
-        self.progress = Progress()
+        self.progress = Progress(
+            files=job.files, bytes=job.bytes, files_done=0, bytes_done=0, size_only=0, replaced=0,
+            requests=0,
+        )  # fmt: skip
+        self._source, self._endpoints = job.source, job.options["endpoints"]
         self._folder = folder
         self._parts = parts
-        self._series = (one for batch in batches for one in batch)
+        self._series = series
         self._claimed_elsewhere: deque[Series] = deque()
-        self._places = places
-        self._engine = engine
         self._limits = limits
-        self._health = Health(patience_s)
+        self._health = Health(job.options["patience_s"])
         self._lock = threading.Lock()
         self._files: queue.Queue[Missing | None] = queue.Queue(_AHEAD)
         self._space = Space(folder)
         self._open: set[SeriesTask] = set()
 
-    def run(self) -> None:
+    def run(self, engine: Engine) -> None:
         """Do all of it, or as much as can be done before `stop` is set."""
         listers = [
             threading.Thread(target=self._guarded, args=(self._list_all,), daemon=True)
             for _ in range(_LISTERS)
         ]
         fetchers = [
-            threading.Thread(target=self._guarded, args=(self._fetch_all,), daemon=True)
+            threading.Thread(target=self._guarded, args=(self._fetch_all, engine), daemon=True)
             for _ in range(self._limits.connections)
         ]
         for thread in (*listers, *fetchers):
@@ -99,9 +85,9 @@ class Work:
                 self.halted = failure
         self.stop.set()
 
-    def _guarded(self, loop: Callable[[], None]) -> None:
+    def _guarded(self, loop: Callable[..., None], *arguments: Engine) -> None:
         try:
-            loop()
+            loop(*arguments)
         except BaseException as error:
             self.halt(Failure(Kind.STOPPED, f"an error of this program: {error!r}"))
             raise
@@ -133,6 +119,7 @@ class Work:
             if not task.claim():
                 with self._lock:
                     self._claimed_elsewhere.append(task.series)
+                self.progress.series(number, reason="another download is fetching it now")
                 return
         except Failure as failure:
             self._end(task, failure)
@@ -141,27 +128,43 @@ class Work:
             self._open.add(task)
         try:
             if task.is_whole():
-                self.progress.whole(task.files_done, task.bytes_done, task.size_only)
+                self._know(task.series, task.files_done, task.bytes_done)
+                self._count(task)
                 self._end(task, None)
                 return
-            self.progress.series(number, RUNNING, "", 0)
-            missing = task.missing(self._listing(task.series), self.stop)
+            self.progress.series(number, state=RUNNING, reason="", files_done=0)
+            listed = self._listing(task.series)
+            self._know(task.series, len(listed), sum(item.size for item in listed))
+            missing = task.missing(listed, self.stop)
         except Failure as failure:
             task.count_again()
-            self.progress.whole(task.files_done, task.bytes_done, task.size_only)
+            self._count(task)
             self._end(task, failure)
             return
-        self.progress.whole(task.files_done, task.bytes_done, task.size_only)
+        self._count(task)
         if not missing:
             self._end(task, None)
         for one in missing:
             self._put(one)
 
+    def _know(self, series: Series, files: int, size: int) -> None:
+        """Correct what the catalogue does not hold exactly, once it is known (prior versions)."""
+        if series.files is None:
+            self.progress.add(files=files, bytes=size - series.bytes)
+            self.progress.series(series.number, files=files, bytes=size)
+
+    def _count(self, task: SeriesTask, sign: int = 1) -> None:
+        self.progress.add(
+            files_done=sign * task.files_done,
+            bytes_done=sign * task.bytes_done,
+            size_only=sign * task.size_only,
+        )
+
     def _listing(self, series: Series) -> list[Listed]:
         asking = Asking(self._health, self._places(series), self.stop)
         while True:
             try:
-                self.progress.asked()
+                self.progress.add(requests=1)
                 found = list_series(asking.place, series.crdc_series_uuid, self._limits.stall_s)
                 check_listing(series, found)
             except Failure as failure:
@@ -170,6 +173,9 @@ class Work:
                 asking.answered()
                 return found
 
+    def _places(self, series: Series) -> list[Place]:
+        return series.places(self._source, self._endpoints)
+
     def _end(self, task: SeriesTask, failure: Failure | None) -> None:
         """Write down what a series came to."""
         if failure is None:
@@ -177,20 +183,24 @@ class Work:
                 task.finish()
             except Failure as late:
                 failure = late
+                self._count(task, -1)
+                task.count_again()
+                self._count(task)
         task.release()
         with self._lock:
             self._open.discard(task)
         if failure is not None and failure.kind is Kind.DISK:
             self.halt(failure)
-        if failure is None:
-            state, reason = COMPLETE, ""
-        elif failure.kind is Kind.STOPPED:
-            return  # who ended the job says what became of it
-        else:
+        state, reason = COMPLETE, ""
+        if failure is not None:
+            if failure.kind is Kind.STOPPED:
+                return  # who ended the job says what became of it
             listing = failure.kind in (Kind.CORRUPT, Kind.MISSING) and not task.files_done
             state = REFUSED if failure.kind in _REFUSALS or listing else FAILED
             reason = failure.why
-        self.progress.series(task.series.number, state, reason, task.files_done)
+        self.progress.series(
+            task.series.number, state=state, reason=reason, files_done=task.files_done
+        )
 
     # -- files -------------------------------------------------------------------------------
 
@@ -202,7 +212,7 @@ class Work:
             except queue.Full:
                 continue
 
-    def _fetch_all(self) -> None:
+    def _fetch_all(self, engine: Engine) -> None:
         while not self.stop.is_set():
             try:
                 missing = self._files.get(timeout=0.2)
@@ -210,48 +220,57 @@ class Work:
                 continue
             if missing is None:
                 return
-            failure = self._fetch(missing)
+            failure = self._fetch(missing, engine)
             task = missing.task
             if failure is None:
                 # Said before the file counts as settled: after that another thread may end it.
-                self.progress.series(task.series.number, RUNNING, "", task.files_done)
+                self.progress.series(task.series.number, files_done=task.files_done)
             if task.ended(failure):
                 self._end(task, task.failure)
 
-    def _fetch(self, missing: Missing) -> Failure | None:
+    def _fetch(self, missing: Missing, engine: Engine) -> Failure | None:
         """Fetch one file until it is whole; returns why it is not, where it is not."""
         wanted = missing.wanted
+        moving = Moving(self.progress)
         try:
             asking = Asking(self._health, self._places(missing.task.series), self.stop)
             while True:
                 try:
                     self._space.check(wanted.size)
-                    self.progress.asked()
-                    moved = self._moved(asking.place)
-                    md5 = self._engine.fetch(asking.place, wanted, self.stop, moved)
+                    self.progress.add(requests=1)
+                    md5 = engine.fetch(
+                        asking.place, wanted, self.stop, self._moved(moving, asking.place)
+                    )
                     if self.stop.is_set():
                         raise Failure(Kind.STOPPED, "the job is being ended")
-                    receipt = missing.task.settle(missing, md5)
+                    receipt, replaced = missing.task.settle(missing, md5)
                 except (Failure, OSError) as error:
+                    moving.ended()
                     wanted.part.unlink(missing_ok=True)
                     if isinstance(error, OSError):
-                        raise disk_failure(error, wanted.part) from error
+                        raise missing.task.failure_of(error, wanted.part) from error
                     self._failed(asking, error)
                 else:
                     asking.answered()
-                    self.progress.whole(1, receipt.size, int(receipt.checked == "size"))
+                    moving.ended()
+                    self.progress.add(
+                        files_done=1,
+                        bytes_done=receipt.size,
+                        size_only=int(receipt.checked == "size"),
+                        replaced=int(replaced),
+                    )
                     return None
         except Failure as failure:
             if failure.kind is Kind.DISK:
                 self.halt(failure)
             return failure
 
-    def _moved(self, place: Place) -> Callable[[int], None]:
+    def _moved(self, moving: Moving, place: Place) -> Callable[[int], None]:
         """Counts the bytes of a file; one that comes for long shows that its place answers."""
         for_long = time.monotonic() + self._health.patience_s / 4
 
         def moved(count: int) -> None:
-            self.progress.moved(count)
+            moving.moved(count)
             if time.monotonic() > for_long:
                 self._health.moved(place)
 

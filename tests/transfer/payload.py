@@ -24,10 +24,11 @@ import pydicom
 from idc_mcp.cli.mirror import Mirror
 from idc_mcp.cli.standins import stand_in
 from idc_mcp.settings import Settings
-from idc_mcp.transfer.downloads import Downloads, Status
-from idc_mcp.transfer.jobs import STARTING
+from idc_mcp.transfer.downloads import Downloads
+from idc_mcp.transfer.job import STARTING
 from idc_mcp.transfer.locks import is_held
 from idc_mcp.transfer.objects import Series
+from idc_mcp.transfer.status import Status
 
 BUCKETS = {
     "idc-open-data": "idc-open-data",

@@ -172,7 +172,7 @@ def app_and_mirror(make_app, rows, tmp_path):
 def download(app, rows, folder, layout=DEFAULT_LAYOUT):
     plan = app.downloads.plan(cohort_of(app, rows), folder, layout=layout)
     assert plan.problems == []
-    status = app.downloads.wait(app.downloads.start(plan), 60)
+    status = app.downloads.wait(app.downloads.start(plan).job, 60)
     assert status.job.state == "complete", (status.job.reason, status.unfinished)
     return status
 
@@ -196,7 +196,7 @@ def test_real_series_come_as_they_were_planned(make_app, small, tmp_path, layout
         assert plan.remaining == 0
 
         mirror.requests.clear()
-        again = app.downloads.status(app.downloads.start(plan))
+        again = app.downloads.status(app.downloads.start(plan).job)
         assert again.job.state == "complete"
         assert again.job.files_done == files
         assert "here already" in again.job.reason
@@ -230,14 +230,14 @@ def test_the_same_download_asked_twice_while_it_runs_is_one_job(make_app, small,
     with mirror:
         mirror.fault("delay", on="get", seconds=2)
         plan = app.downloads.plan(cohort_of(app, small), tmp_path / "data", layout="")
-        job = app.downloads.start(plan)
-        assert app.downloads.start(plan) == job
+        job = app.downloads.start(plan).job
+        assert app.downloads.start(plan) == (job, False)
         elsewhere = app.downloads.plan(cohort_of(app, small), tmp_path / "other", layout="")
-        assert app.downloads.start(elsewhere) != job
+        assert app.downloads.start(elsewhere).new
         mirror.clear()
         for one in app.downloads.table.jobs():
             assert app.downloads.wait(one.job, 60).job.state == "complete"
-        assert app.downloads.start(plan) != job
+        assert app.downloads.start(plan).new
 
 
 def test_a_prior_version_is_what_comes(make_app, app, tmp_path):
@@ -259,7 +259,7 @@ def test_a_prior_version_is_what_comes(make_app, app, tmp_path):
         assert series.files is None
         assert plan.without_files == 1
         fill(root, plan)
-        status = mine.downloads.wait(mine.downloads.start(plan), 60)
+        status = mine.downloads.wait(mine.downloads.start(plan).job, 60)
         assert status.job.state == "complete", status.unfinished
         assert status.job.bytes_done == size
         assert len(data_files(tmp_path / "data" / crdc_series_uuid)) == 2
@@ -270,3 +270,12 @@ def test_offline_nothing_is_begun(app, small, tmp_path):
     with pytest.raises(Exception, match="IDC_MCP_OFFLINE"):
         app.downloads.start(plan)
     assert not Path(tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("url", ["example.org", "ftp://x", "http://u:p/w@host", "http://", "x y"])
+def test_a_mirror_that_is_no_address_is_an_error(make_app, small, tmp_path, url):
+    app = make_app(offline=False, aws_url=url)
+    plan = app.downloads.plan(cohort_of(app, small), tmp_path / "data", layout="")
+    with pytest.raises(BadArgument, match="IDC_MCP_AWS_URL") as error:
+        app.downloads.start(plan)
+    assert ":p/w" not in str(error.value)

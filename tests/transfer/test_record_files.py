@@ -1,4 +1,4 @@
-"""Records as files: nothing of anybody else's is replaced, and all four are there or none."""
+"""Records as files: what is there stays, ours too, and all four are there or none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,13 +26,121 @@ def suffixed(ending: str) -> list[str]:
             f"CITATIONS{ending}.bib"]  # fmt: skip
 
 
-def test_our_own_are_replaced(app, tmp_path):
+def contents(folder) -> dict[str, tuple[bytes, int]]:
+    """Every file with its time: what is the same afterwards was not written again."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def refuse(*_, **__):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Runs are a second apart and more."""
+    times = (datetime(2030, 1, day, tzinfo=UTC) for day in range(1, 30))
+    monkeypatch.setattr(records, "datetime", SimpleNamespace(now=lambda _: next(times)))
+
+
+def test_where_all_four_are_nothing_is_written(app, tmp_path, later, monkeypatch):
+    cohort = app.cohorts.resolve("rider_lung_ct")
+    paths = write(app, cohort, tmp_path)
+    (tmp_path / "CITATIONS.bib").write_text("@article{mine}")
+    said = record(paths[0]) | {"note": "of a person"}
+    paths[0].write_text(json.dumps(said))
+    before = contents(tmp_path)
+    monkeypatch.setattr(records, "shared_scratch_file", refuse)  # as on a disk that is read-only
+    assert write(app, cohort, tmp_path) == paths
+    assert write(app, cohort, tmp_path, source="gcs", endpoint="http://mirror") == paths
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("missing", [NAMES[1:], *((name,) for name in NAMES[1:])])
+def test_what_is_missing_alone_is_written(app, tmp_path, later, missing):
+    cohort = app.cohorts.resolve("rider_lung_ct")
+    paths = write(app, cohort, tmp_path)
+    first = contents(tmp_path)
+    for name in missing:
+        (tmp_path / name).unlink()
+    for name in {*NAMES[1:]}.difference(missing):
+        (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    # The series are not read where cohort.json stays.
+    assert write(app, cohort, tmp_path, series=iter(())) == paths
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert sorted(after) == sorted(NAMES)
+    for name in missing:
+        assert after[name][0] == first[name][0].replace(b"2030-01-01", b"2030-01-02")
+        assert after[name] != first[name]
+
+
+def test_without_its_cohort_json_it_is_nobodys(app, tmp_path):
     cohort = app.cohorts.resolve("rider_lung_ct")
     write(app, cohort, tmp_path)
-    (tmp_path / "LICENSES").unlink()
-    write(app, cohort, tmp_path, source="gcs")
+    (tmp_path / "cohort.json").unlink()
+    before = contents(tmp_path)
+    paths = write(app, cohort, tmp_path)
+    assert [path.name for path in paths] == suffixed(f"-{cohort.handle}")
+    assert {name: contents(tmp_path)[name] for name in before} == before
+
+
+@pytest.mark.parametrize("odd", ["", '%Modality/Ünder "x" \\ \t 😀 \udcff', "%PatientID" * 30])
+def test_another_layout_takes_names_of_its_own(app, tmp_path, odd):
+    cohort = app.cohorts.resolve("rider_lung_ct")
+    expected = [
+        ("%PatientID", list(NAMES)), (odd, suffixed(f"-{cohort.handle}")),
+        ("%Modality", suffixed(f"-{cohort.handle}-2")), ("a", suffixed(f"-{cohort.handle}-3")),
+    ]  # fmt: skip
+    for layout, names in expected:
+        paths = write(app, cohort, tmp_path, layout=layout)
+        assert [path.name for path in paths] == names
+        assert record(paths[0])["layout"] == layout
+    before = contents(tmp_path)
+    for layout, names in [*expected, *reversed(expected)]:
+        paths = write(app, cohort, tmp_path, layout=layout)
+        assert [path.name for path in paths] == names
+    assert contents(tmp_path) == before
+    for name in NAMES:  # a name that is free again is not taken by those that have theirs
+        (tmp_path / name).unlink()
+    paths = write(app, cohort, tmp_path, layout="a")
+    assert [path.name for path in paths] == suffixed(f"-{cohort.handle}-3")
+    paths[2].unlink()
+    assert write(app, cohort, tmp_path, layout="a") == paths
+    assert paths[0].name in paths[2].read_text()
+    assert contents(tmp_path).items() >= {
+        (name, what) for name, what in before.items() if name not in (*NAMES, paths[2].name)
+    }
+
+
+def test_links_to_files_are_files(app, tmp_path):
+    """As git-annex makes them of what it keeps."""
+    cohort = app.cohorts.resolve("rider_lung_ct")
+    paths = write(app, cohort, tmp_path / "data")
+    (tmp_path / "annex").mkdir()
+    for path in paths:
+        path.symlink_to(path.rename(tmp_path / "annex" / path.name))
+    assert write(app, cohort, tmp_path / "data") == paths
+    assert all(path.is_symlink() for path in paths)
+
+
+def test_records_cut_off_between_two_of_them_are_completed(app, tmp_path, monkeypatch):
+    cohort = app.cohorts.resolve("rider_lung_ct")
+    published = []
+
+    def publish(part, path):
+        if published:
+            refuse()
+        published.append(path.name)
+        part.replace(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "publish", publish)
+        with pytest.raises(Unavailable):
+            write(app, cohort, tmp_path)
+    assert published == names_in(tmp_path) == ["cohort.json"]
+    assert write(app, cohort, tmp_path) == [tmp_path / name for name in NAMES]
     assert names_in(tmp_path) == sorted(NAMES)
-    assert record(tmp_path / "cohort.json")["source"] == "gcs"
 
 
 def test_another_cohort_takes_names_of_its_own(app, tmp_path):
@@ -54,6 +164,13 @@ FOREIGN = [
     '{"what": "idc-mcp download record", "format": 1, "handle": "%s", "idc_release": "v24"}',
     '{"what": "ours", "format": 1, "handle": "%s", "idc_release": "v25"}',
     " " * 5_000 + '{"what": "idc-mcp download record"}',
+    '{"what": ' + "[" * 5_000, '{"what"' + " " * 5_000, '{[1]: 2}', '{"a": 1 "b": 2}', '"what"',
+    '{"what": ["idc-mcp download record"], "format": 1, "handle": "%s", "idc_release": "v25", '
+    '"layout": "%collection_id/%PatientID"}',
+    '{"what": "idc-mcp download record", "format": 1, "handle": "%s", "idc_release": "v25", '
+    '"name": "\\", \\"layout\\": \\"%collection_id/%PatientID"}',
+    '{"what": "idc-mcp download record", "format": 1, "handle": "%s", "idc_release": "v25", '
+    '"layout": "%collection_id/%PatientID/"}',
 ]  # fmt: skip
 
 
@@ -111,8 +228,12 @@ def test_ours_with_a_directory_in_the_way(app, tmp_path):
 def test_a_record_that_was_laid_out_anew_is_still_ours(app, tmp_path):
     cohort = app.cohorts.resolve("rider_lung_ct")
     path = write(app, cohort, tmp_path)[0]
-    path.write_text(json.dumps(record(path), indent=4))
-    assert write(app, cohort, tmp_path)[0] == path
+    said = record(path) | {"note": 'of "mine"'}
+    turned = {key: said[key] for key in ("note", "layout", "what")} | said
+    for text in (json.dumps(said, indent=4), json.dumps(said), "\ufeff \n" + json.dumps(turned)):
+        path.write_text(text, encoding="utf-8")
+        assert write(app, cohort, tmp_path)[0] == path
+        assert path.read_text(encoding="utf-8") == text
 
 
 # -- whole, readable by colleagues, or an error that helps -----------------------------------
@@ -153,10 +274,9 @@ def test_no_folder_can_be_made(app, tmp_path):
     (errno.ENOSPC, "free space"), (errno.EDQUOT, "free space"), (errno.EROFS, "can write"),
     (errno.EACCES, "can write"), (errno.EIO, "another directory"),
 ])  # fmt: skip
-def test_nothing_is_replaced_where_one_cannot_be_written(app, tmp_path, monkeypatch, code, step):
+def test_none_is_there_where_one_cannot_be_written(app, tmp_path, monkeypatch, code, step):
     cohort = app.cohorts.resolve("rider_lung_ct")
-    write(app, cohort, tmp_path)
-    before = {name: (tmp_path / name).read_bytes() for name in NAMES}
+    (tmp_path / "IMG_1.dcm").touch()
 
     def fail(*_):
         yield "half"
@@ -164,11 +284,11 @@ def test_nothing_is_replaced_where_one_cannot_be_written(app, tmp_path, monkeypa
 
     monkeypatch.setattr(records.record_texts, "bibliography", fail)
     with pytest.raises(Unavailable) as error:
-        write(app, cohort, tmp_path, source="gcs")
+        write(app, cohort, tmp_path)
     assert str(tmp_path) in error.value.what
     assert os.strerror(code) in error.value.what
     assert step in error.value.next_step
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert names_in(tmp_path) == ["IMG_1.dcm"]
 
 
 LIMITS = {

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pandas as pd
 import pytest
 
-from idc_mcp.idc.buckets import GCS_BUCKETS
+from idc_mcp.cli.download import _source
+from idc_mcp.idc.buckets import GCS_BUCKETS, without_password
 from idc_mcp.idc.manifests.reading import parse_manifest
 from idc_mcp.idc.terms import TERMS
 from idc_mcp.tools.cohort import idc_cohort
+from idc_mcp.transfer.objects import Place
 from idc_mcp.transfer.records import NAMES, write_records
+from idc_mcp.transfer.stores import failure
 from tests.idc.test_citations import bibtex_entries
 
 LAYOUT = "%collection_id/%PatientID"
@@ -112,6 +116,7 @@ def test_the_record_says_how_it_came_about(app, lung):
     assert said["idc_index_data"] == app.release.data_version
     assert said["definition"] == cohort.spec.canonical()
     assert said["sql"] == cohort.definition
+    assert list(said)[:5] == ["what", "format", "handle", "idc_release", "layout"]
     assert (said["layout"], said["source"], said["endpoint"]) == (LAYOUT, "aws", None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said["created"])
 
@@ -209,6 +214,34 @@ def test_a_mirror_is_named_without_its_password(app, tmp_path):
     texts = [(tmp_path / name).read_text() for name in NAMES]
     assert "mirror.lab" in texts[1]
     assert not any("secret" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", ""),
+        ("https://s3.amazonaws.com", "https://s3.amazonaws.com"),
+        ("http://user:s3cret@mirror:9000/s3", "http://mirror:9000/s3"),
+        ("http://s3cret@mirror", "http://mirror"),
+        ("http://user:s3@cret@mirror/s3/", "http://mirror/s3/"),
+        ("http://user:s3/cret#?@mirror/s3", "http://mirror/s3"),
+        ("user:s3cret@mirror:9000", "mirror:9000"),
+        ("http://user:s3cret@[::1", "http://[::1"),
+        ("http://[::1]:9000/a@b", "http://[::1]:9000/a@b"),
+        ("http://mirror:9000/a@b?c@d", "http://mirror:9000/a@b?c@d"),
+        ("http://user:s3cret@mirror/a@b", "http://mirror/a@b"),
+    ],
+)
+def test_nobody_is_told_the_password_of_a_mirror(url, told):
+    assert without_password(url) == told
+    place = Place("aws", url, "idc-open-data")
+    assert str(place) == f"{told}/idc-open-data"
+    # Every reason that a job gives names the place so, and the plan at a terminal too.
+    assert "cret" not in failure(TimeoutError("status code: 503"), place).why
+    settings = SimpleNamespace(aws_url=url, gcs_url=url)
+    said = _source(SimpleNamespace(source="auto"), settings)
+    assert said.count(f"(its mirror {told})") == (2 if url else 0)
+    assert "cret" not in said
 
 
 # -- licences and citations ----------------------------------------------------------------

@@ -108,6 +108,8 @@ class SeriesTask:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.parts.mkdir(parents=True, exist_ok=True)
             self._receipts.begin(self.series)
+            for strange in self._receipts.files.keys() - {item.name for item in listed}:
+                self._receipts.take_back(strange)
             wanted = []
             for item in listed:
                 if stop.is_set():

@@ -224,11 +224,12 @@ class Lab:
         }
 
     def leavings(self) -> list[Path]:
-        """What is neither a file of the archive nor a receipt."""
+        """What is neither a file of the archive nor a receipt nor kept aside."""
         hidden = self.folder / ".idc-mcp"
-        ours = [path for path in hidden.rglob("*") if hidden / "receipts" not in path.parents]
+        kept = {hidden / "receipts", hidden / "replaced"}
+        ours = [path for path in hidden.rglob("*") if not kept & set(path.parents)]
         strange = [path for name, path in self.found().items() if name not in self.archive]
-        return strange + [path for path in ours if path.is_file()]
+        return strange + [path for path in ours if path.is_file() and path.name != "lock"]
 
     def proven(
         self, status: Status, *words: str, foreign: int = 0, uncounted: bool = False

@@ -55,6 +55,7 @@ def rclone(archive):
     served = subprocess.Popen(
         [
             program, "serve", "s3", "--config", "/dev/null", "--addr", f"127.0.0.1:{port}",
+            "--dir-cache-time", "0s",  # series are laid while it runs
             str(archive.roots["aws"]),
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

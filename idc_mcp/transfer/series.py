@@ -48,6 +48,8 @@ class SeriesTask:
         self.size_only = 0
         self.failure: Failure | None = None
         self.was_complete = False
+        self._made = (0, 0)
+        """The directory by its device and inode, once it is proven to lie in the folder."""
         self._folder = folder
         self._lock = threading.Lock()
         self._receipts = Receipts(receipts.path_of(folder, series))
@@ -75,6 +77,12 @@ class SeriesTask:
                 Kind.FOREIGN,
                 f"{self.directory} leads out of {folder}, to {real}: move the link away and resume",
             )
+
+    def _check_same(self) -> None:
+        """Raise a Failure where the directory is another one now, and leads out of the folder."""
+        found = self.directory.stat()
+        if (found.st_dev, found.st_ino) != self._made:
+            self._check_inside()
 
     def is_whole(self) -> bool:
         """Whether receipts and files say that there is nothing to do."""
@@ -106,6 +114,8 @@ class SeriesTask:
                 raise FileNotFoundError
             self._check_inside()
             self.directory.mkdir(parents=True, exist_ok=True)
+            made = self.directory.stat()
+            self._made = made.st_dev, made.st_ino
             self.parts.mkdir(parents=True, exist_ok=True)
             self._receipts.begin(self.series)
             for strange in self._receipts.files.keys() - {item.name for item in listed}:
@@ -154,7 +164,7 @@ class SeriesTask:
         # Not named .dcm: who collects the folder's files must not find it.
         kept = self._folder / receipts.HIDDEN / "replaced" / f"{name}.replaced"
         try:
-            self._check_inside()
+            self._check_same()
             receipt, replaced = place(
                 missing.wanted.part,
                 self.directory / name,

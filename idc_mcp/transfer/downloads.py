@@ -25,6 +25,7 @@ from idc_mcp.transfer.job import (
     FAILED,
     VERIFY,
     VERIFY_DEEP,
+    WAITING,
 )  # fmt: skip
 from idc_mcp.transfer.jobs import JobTable
 from idc_mcp.transfer.locks import Lock, is_held
@@ -155,7 +156,11 @@ class Downloads:
         """How a download stands. Raises NotFound."""
         found = self.table.job(job)
         reasons = self.table.reasons(found.job, most)
-        return Status(found, self.table.counts(found.job), reasons)
+        # What most series are is not counted one by one.
+        most_are = COMPLETE if found.files_done * 2 > found.files else WAITING
+        return Status(
+            found, self.table.counts(found.job, rest=most_are, total=found.series), reasons
+        )
 
     def wait(
         self, job: str, seconds: float, seen: Callable[[Status], bool] = lambda _: True
@@ -181,7 +186,7 @@ class Downloads:
         until = time.monotonic() + (_CANCEL_S if is_held(lock) or found.pid else 0)
         while (found := self.table.job(name)).state in ACTIVE and time.monotonic() < until:
             time.sleep(_POLL_S)
-        if found.state in ACTIVE or (found.state not in (COMPLETE, FAILED, CANCELLED)):
+        if found.state not in (COMPLETE, FAILED, CANCELLED):
             if found.pid and is_held(lock):  # its holder wrote this pid: it is no other process
                 with contextlib.suppress(OSError):
                     os.kill(found.pid, getattr(signal, "SIGKILL", signal.SIGTERM))

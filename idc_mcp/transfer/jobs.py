@@ -246,17 +246,24 @@ class JobTable:
             ).fetchone()
         return str(row[0]) if row else ""
 
-    def counts(self, job: str) -> dict[str, int]:
-        """How many series are in which state; states that none is in are left out."""
+    def counts(self, job: str, *, rest: str = "", total: int = 0) -> dict[str, int]:
+        """How many series are in which state; states that none is in are left out.
+
+        Counting takes as long as there are series: with `rest`, that state is what remains of
+        `total` when the others are counted.
+        """
         with self._reading() as db:
-            # One by one they are counted on the index alone, twice as fast as in groups.
+            db.execute("BEGIN")  # one moment for all of them
             counted = {
                 state: db.execute(
                     "SELECT count(*) FROM series WHERE job = ? AND state = ?", [job, state]
                 ).fetchone()[0]
                 for state in SERIES_STATES
+                if state != rest
             }
-        return {state: count for state, count in counted.items() if count}
+        if rest:
+            counted[rest] = total - sum(counted.values())
+        return {state: counted[state] for state in SERIES_STATES if counted[state]}
 
     def reasons(self, job: str, limit: int) -> list[tuple[Any, ...]]:
         """(state, reason, series, directory of the first) of series that ended badly."""

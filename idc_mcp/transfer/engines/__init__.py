@@ -10,7 +10,7 @@ from idc_mcp.transfer.objects import Limits, Place, Wanted
 
 EngineName = Literal["obstore", "s5cmd"]
 DEFAULT: EngineName = "obstore"
-"""Why this one: the README's numbers, section downloads."""
+"""Why this one: the README, "Downloads" and "Numbers"."""
 
 
 class Engine(Protocol):

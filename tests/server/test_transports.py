@@ -79,7 +79,7 @@ def test_an_older_client(tmp_path, cache_dir):
         [python, "-c", OLD_CLIENT, IDC_MCP], env=environment(tmp_path, cache_dir),
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
-    assert result.stdout.split() == ["10", "100"], result.stderr
+    assert result.stdout.split() == ["13", "100"], result.stderr
 
 
 async def test_http_in_both_eras_and_many_at_once(tmp_path, cache_dir):

@@ -360,7 +360,7 @@ def test_a_process_that_is_told_to_end(client, put, store, idle):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_process_that_does_not_listen(start, put, store, tmp_path):
-    client = Client(start(stall_s=0.5), store, tmp_path / "parts")
+    client = Client(start(stall_s=2.0), store, tmp_path / "parts")
     md5 = put("0.dcm")
     assert client("0.dcm") == md5
     (pid,) = client.engine.pids

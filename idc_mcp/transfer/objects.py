@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -105,6 +106,10 @@ class Wanted:
     key: str
     size: int
     part: Path
+
+
+Moved = Callable[[int], None]
+"""Is told of the bytes of a file as they come."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def check_listing(series: Series, found: list[Listed]) -> None:
     """
     size = sum(item.size for item in found)
     expected = "" if series.files is None else f"{series.files:,} files, "
-    if not series.is_of_size(size) or len(found) != (series.files or len(found) or 1):
+    all_there = bool(found) if series.files is None else len(found) == series.files
+    if not (all_there and series.is_of_size(size)):
         if not found:
             raise Failure(
                 Kind.MISSING,

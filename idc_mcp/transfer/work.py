@@ -18,7 +18,7 @@ from pathlib import Path
 from idc_mcp.quantities import bytes_text
 from idc_mcp.transfer.engines import Engine
 from idc_mcp.transfer.job import COMPLETE, FAILED, REFUSED, RUNNING, Job
-from idc_mcp.transfer.objects import Failure, Kind, Limits, Listed, Place, Series
+from idc_mcp.transfer.objects import Failure, Kind, Limits, Listed, Moved, Place, Series
 from idc_mcp.transfer.patience import Asking, Health
 from idc_mcp.transfer.progress import Moving, Progress
 from idc_mcp.transfer.series import Missing, SeriesTask
@@ -104,12 +104,10 @@ class Work:
     def _next_series(self) -> Series | None:
         with self._lock:
             series = next(self._series, None)
-            if series is None and self._claimed_elsewhere:
+            waits = series is None and bool(self._claimed_elsewhere)
+            if waits:
                 series = self._claimed_elsewhere.popleft()
-                pause = True
-            else:
-                pause = False
-        if pause:
+        if waits:
             self.stop.wait(_CLAIMED_PAUSE_S)
         return series
 
@@ -143,7 +141,7 @@ class Work:
             return
         self._count(task)
         if not missing:
-            self._end(task, None)
+            self._finish(task)
         for one in missing:
             self._put(one)
 
@@ -176,16 +174,20 @@ class Work:
     def _places(self, series: Series) -> list[Place]:
         return series.places(self._source, self._endpoints)
 
+    def _finish(self, task: SeriesTask) -> None:
+        """Make a series last whose files have all come; what was whole before needs none of it."""
+        failure = None
+        try:
+            task.finish()
+        except Failure as late:
+            failure = late
+            self._count(task, -1)
+            task.count_again()
+            self._count(task)
+        self._end(task, failure)
+
     def _end(self, task: SeriesTask, failure: Failure | None) -> None:
         """Write down what a series came to."""
-        if failure is None:
-            try:
-                task.finish()
-            except Failure as late:
-                failure = late
-                self._count(task, -1)
-                task.count_again()
-                self._count(task)
         task.release()
         with self._lock:
             self._open.discard(task)
@@ -225,7 +227,11 @@ class Work:
             if failure is None:
                 # Said before the file counts as settled: after that another thread may end it.
                 self.progress.series(task.series.number, files_done=task.files_done)
-            if task.ended(failure):
+            if not task.ended(failure):
+                continue
+            if task.failure is None:
+                self._finish(task)
+            else:
                 self._end(task, task.failure)
 
     def _fetch(self, missing: Missing, engine: Engine) -> Failure | None:
@@ -265,7 +271,7 @@ class Work:
                 self.halt(failure)
             return failure
 
-    def _moved(self, moving: Moving, place: Place) -> Callable[[int], None]:
+    def _moved(self, moving: Moving, place: Place) -> Moved:
         """Counts the bytes of a file; one that comes for long shows that its place answers."""
         for_long = time.monotonic() + self._health.patience_s / 4
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Literal, Protocol
 
-from idc_mcp.transfer.objects import Limits, Place, Wanted
+from idc_mcp.transfer.objects import Limits, Moved, Place, Wanted
 
 EngineName = Literal["obstore", "s5cmd"]
 DEFAULT: EngineName = "obstore"
@@ -16,13 +15,7 @@ DEFAULT: EngineName = "obstore"
 class Engine(Protocol):
     """Brings objects. `fetch` is called by many threads at once."""
 
-    def fetch(
-        self,
-        place: Place,
-        wanted: Wanted,
-        stop: threading.Event,
-        moved: Callable[[int], None],
-    ) -> str:
+    def fetch(self, place: Place, wanted: Wanted, stop: threading.Event, moved: Moved) -> str:
         """Bring an object into its part file; returns the MD5 of what was written.
 
         `moved` is told of bytes as they come. The size, the MD5 and the content are judged

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from idc_mcp.transfer.objects import Failure, Kind, Limits, Place, Wanted
+from idc_mcp.transfer.objects import Failure, Kind, Limits, Moved, Place, Wanted
 from idc_mcp.transfer.stores import failure, open_store
 
 ONE_PIECE = 2 << 20
@@ -30,8 +30,6 @@ _CHUNK = 1 << 20
 _RANGE_TRIES = 3
 """Failures of a range, nothing gained in between, after which the whole object is given up."""
 _RANGE_PAUSE_S = 0.2
-
-Moved = Callable[[int], None]
 
 
 class ObstoreEngine:

@@ -13,7 +13,6 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from idc_mcp.errors import BadArgument
@@ -25,7 +24,7 @@ from idc_mcp.transfer.engines.s5cmd_process import (
     remove,
     stats_of,
 )  # fmt: skip
-from idc_mcp.transfer.objects import Failure, Kind, Limits, Place, Wanted
+from idc_mcp.transfer.objects import Failure, Kind, Limits, Moved, Place, Wanted
 
 RANGED_OVER = 32 << 20
 _WAKE_S = 0.15
@@ -93,13 +92,7 @@ class S5cmdEngine:
         with self._lock:
             return [process.pid for process in self._alive]
 
-    def fetch(
-        self,
-        place: Place,
-        wanted: Wanted,
-        stop: threading.Event,
-        moved: Callable[[int], None],
-    ) -> str:
+    def fetch(self, place: Place, wanted: Wanted, stop: threading.Event, moved: Moved) -> str:
         """Bring an object into its part file; returns its MD5."""
         copy = Copy(place, wanted, moved)
         try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from idc_mcp.errors import NotFetched
 from idc_mcp.idc.cohorts.cards import Cards
 from idc_mcp.idc.cohorts.resolve import Cohorts
 from idc_mcp.idc.search.search import SearchIndex
@@ -20,7 +22,19 @@ from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from idc_mcp.fetch.tables import Tables
     from idc_mcp.transfer.downloads import Downloads
+
+T = TypeVar("T")
+Report = Callable[[float, float | None, str], None]
+"""Takes how far something is: what is done, of how much, in words."""
+
+_MOST_FETCHES = 4
+"""A question may find out only step by step which tables it needs."""
+
+
+def _unreported(done: float, total: float | None, words: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,6 @@ class App:
     """What the tools are given."""
 
     settings: Settings
-    release: Release
     index: Index
     pool: SqlPool
     cohorts: Cohorts
@@ -45,12 +58,10 @@ class App:
         Unavailable
             The catalogue package is not installed.
         """
-        release = installed_release()
-        index = Index(release, settings)
+        index = Index(installed_release(), settings)
         pool = SqlPool(index, settings)
         return cls(
             settings=settings,
-            release=release,
             index=index,
             pool=pool,
             cohorts=Cohorts(index, pool, settings),
@@ -58,12 +69,44 @@ class App:
             search=SearchIndex(index),
         )
 
+    @property
+    def release(self) -> Release:
+        """The release, with the tables that can be asked for now."""
+        return self.index.release
+
     @cached_property
     def downloads(self) -> Downloads:
         """The downloads of this machine; most sessions never ask for them."""
         from idc_mcp.transfer.downloads import Downloads  # noqa: PLC0415
 
         return Downloads(self.index, self.settings)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables that are not bundled, as they are fetched."""
+        from idc_mcp.fetch.tables import Tables  # noqa: PLC0415  most questions need none
+
+        return Tables(self.index, self.settings)
+
+    def with_tables(
+        self,
+        ask: Callable[[], T],
+        report: Report = _unreported,
+        cancelled: threading.Event | None = None,
+    ) -> T:
+        """What `ask` gives, after fetching the tables that it turns out to need.
+
+        Raises
+        ------
+        Unavailable
+            A table is not to be had now: why, and what to do.
+        """
+        for _ in range(_MOST_FETCHES):
+            try:
+                return ask()
+            except NotFetched as absent:
+                self.tables.have(absent.tables, report=report, cancelled=cancelled)
+        return ask()
 
     def start(self) -> None:
         """Begin to open the catalogue in the background."""
@@ -85,6 +128,8 @@ class App:
 
     def close(self) -> None:
         """End every process and connection of this core."""
+        if "tables" in self.__dict__:
+            self.tables.close()
         self.pool.close()
         self.index.close()
 

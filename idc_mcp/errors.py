@@ -62,6 +62,21 @@ class Unavailable(IdcError):
     """A part that is needed is not there now (a table, the network, a free worker)."""
 
 
+class NotFetched(Unavailable):
+    """Tables of the release whose rows are not on this machine; they can be fetched."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        nearest: Sequence[str] = (),
+        next_step: str = "",
+        tables: Sequence[str] = (),
+    ) -> None:
+        super().__init__(what, nearest=nearest, next_step=next_step)
+        self.tables = tuple(tables)
+
+
 class Damaged(IdcError):
     """A stored file is corrupt; it is reported or rebuilt, never half-read."""
 

@@ -85,6 +85,25 @@ class Settings:
     )
     allowed_origins: str = _setting("", "web origins that may call over HTTP, comma-separated")
     doi_url: str = _setting("https://doi.org", "the DOI resolver")
+    fetch: bool = _setting(
+        True,
+        "fetch a table that is not bundled when the first question needs it; never where the "
+        "server is hosted or offline",
+    )
+    fetch_wait_s: float = _setting(
+        25.0,
+        "seconds for which a question waits for a table that is being fetched",
+        low=0,
+        high=600,
+    )
+    artifacts_url: str = _setting(
+        "https://storage.googleapis.com/idc-index-data-artifacts",
+        "where IDC publishes the tables of each version",
+    )
+    releases_url: str = _setting(
+        "https://github.com/ImagingDataCommons/idc-index-data/releases/download",
+        "where they are had when that does not answer",
+    )
     aws_url: str = _setting("", "a mirror that downloads read instead of the buckets on AWS")
     gcs_url: str = _setting("", "the same for the buckets on Google Cloud; it speaks S3")
     confirm_over_gb: float = _setting(
@@ -100,6 +119,11 @@ class Settings:
         low=0.1,
         high=86_400,
     )
+
+    @property
+    def fetches(self) -> bool:
+        """Whether a question may fetch the table that it needs."""
+        return self.fetch and not self.offline and not self.hosted
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,10 @@ import pytest
 
 from idc_mcp.app import App
 from idc_mcp.index.build import build
-from idc_mcp.index.release import Release, installed_release
+from idc_mcp.index.release import Release, installed_release, tables_directory
 from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
+from tests.published import published_small
 
 CACHE = Path(__file__).parent / ".cache"
 """The database of the real catalogue, built once (10 s) and kept between runs."""
@@ -58,6 +62,41 @@ def app(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
 @pytest.fixture(scope="session")
 def index(app: App) -> Index:
     return app.index
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """Stand-ins for the tables that IDC publishes beside the bundled ones, as Parquet."""
+    return published_small(CACHE)
+
+
+@pytest.fixture(scope="session")
+def full_cache(release: Release, published: Path) -> Path:
+    """A cache in which those tables are fetched, and in the database."""
+    cache = CACHE / f"with-{published.name}"
+    tables = tables_directory(cache, release.data_version)
+    if not tables.is_dir():
+        tables.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=tables.parent, prefix="fetching-") as made:
+            shutil.copytree(published, Path(made) / "whole")
+            with contextlib.suppress(OSError):  # another process was first
+                (Path(made) / "whole").rename(tables)
+    build(cache, installed_release(cache))
+    return cache
+
+
+@pytest.fixture(scope="session")
+def full_app(full_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """As `app`, with every table."""
+    made = App.create(settings_at(tmp_path_factory.mktemp("full-home"), full_cache))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def full_index(full_app: App) -> Index:
+    return full_app.index
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from idc_mcp import __version__
 from idc_mcp.cli import CLIENTS, _parser
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.index.guard import MAX_CHARS
-from idc_mcp.index.layout import VALUE_COLUMNS, bundled_tables
+from idc_mcp.index.layout import VALUE_COLUMNS
 from idc_mcp.server import INSTRUCTIONS, LOCAL_INSTRUCTIONS
 from idc_mcp.settings import PREFIX, Settings
 from idc_mcp.tools import all_tools
@@ -278,10 +278,10 @@ def test_the_guide_holds_no_figure_of_a_release():
 
 def test_the_guide_tells_of_every_table_with_rows(app):
     assert set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE)) == set(
-        bundled_tables(app.release)
+        app.release.bundled
     )
     here = re.search(r"that `idc-index-data` bundles:(.*?)\.", EVERYTHING["README.md"], re.DOTALL)
-    assert set(re.findall(r"`(\w+)`", here[1])) == set(bundled_tables(app.release))
+    assert set(re.findall(r"`(\w+)`", here[1])) == set(app.release.bundled)
 
 
 def test_columns_of_the_guide_exist(app):

@@ -16,6 +16,7 @@ FLOORS = (
     ("answers", "outputs", "index"),
     ("idc",),
     ("transfer",),
+    ("fetch",),
     ("app",),
     ("tools",),
     ("resources", "prompts", "completions"),

@@ -17,8 +17,7 @@ from idc_mcp.answers import plain
 from idc_mcp.errors import IdcError
 from idc_mcp.idc.buckets import endpoint, without_password
 from idc_mcp.index.build import build, database_path
-from idc_mcp.index.layout import bundled_tables
-from idc_mcp.index.release import Release, installed_release
+from idc_mcp.index.release import CLINICAL, Release, installed_release
 from idc_mcp.quantities import bytes_text
 from idc_mcp.settings import PREFIX, Settings
 
@@ -38,7 +37,7 @@ def doctor() -> int:
     settings = Settings.from_env()
     missing = False
     for title, findings in (
-        ("Installed", _installed()),
+        ("Installed", _installed(settings)),
         ("Directories", _directories(settings)),
         ("Reachable", _reachable(settings)),
         ("Settings", _settings(settings)),
@@ -52,14 +51,15 @@ def doctor() -> int:
 
 def build_database() -> int:
     """Build the database in the foreground."""
-    settings, release = Settings.from_env(), installed_release()
+    settings = Settings.from_env()
+    release = installed_release(settings.cache_dir)
     print(f"Building the database of IDC {release.name} (about 10 s) …", flush=True)
     path = build(settings.cache_dir, release)
     print(f"{path} ({bytes_text(path.stat().st_size)})")
     return 0
 
 
-def _installed() -> Iterator[Finding]:
+def _installed(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "idc-mcp", __version__)
     yield Finding("ok", "Python", f"{platform.python_version()} ({sys.executable})")
     for package in ("mcp", "duckdb", "pydantic", "httpx2", "rapidfuzz"):
@@ -68,25 +68,23 @@ def _installed() -> Iterator[Finding]:
         except PackageNotFoundError:
             yield Finding("MISSING", package, f"pip install '{package}'")
     try:
-        release = installed_release()
+        release = installed_release(settings.cache_dir)
     except IdcError as error:
         yield Finding("MISSING", "catalogue", str(error))
         return
     yield Finding("ok", "catalogue", f"IDC {release.name} (idc-index-data {release.data_version})")
-    here = bundled_tables(release)
-    yield Finding("ok", "tables with rows", ", ".join(here))
-    others = [table for table in release.schemas if table not in here]
-    if others:
-        yield Finding(
-            "note",
-            "tables by schema only",
-            f"{', '.join(others)} (this version does not fetch them)",
-        )
+    yield Finding("ok", "bundled tables", ", ".join(release.bundled))
+    if release.here:
+        yield Finding("ok", "fetched tables", ", ".join(release.here))
+    absent = [name for name in (*release.specialised, CLINICAL) if name not in release.here]
+    if absent:
+        how = "when a question needs them, or by" if settings.fetches else "by"
+        yield Finding("note", "not fetched", f"{', '.join(absent)} ({how} `idc-mcp fetch`)")
 
 
 def _directories(settings: Settings) -> Iterator[Finding]:
     try:
-        release: Release | None = installed_release()
+        release: Release | None = installed_release(settings.cache_dir)
     except IdcError:
         release = None
     if release:
@@ -119,6 +117,7 @@ def _reachable(settings: Settings) -> Iterator[Finding]:
         return
     places = {
         "citations (doi.org)": settings.doi_url,
+        "tables of each version": settings.artifacts_url,
         "files on AWS": f"{endpoint(settings, 'aws')}/idc-open-data",
         "files on Google Cloud": f"{endpoint(settings, 'gcs')}/idc-open-data",
     }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idc_mcp.index import layout
-from idc_mcp.index.release import Release
+from idc_mcp.index import clinical, layout, specialised
+from idc_mcp.index.release import CLINICAL, Release
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +48,14 @@ def open_catalogue(
         connection = duckdb.connect(str(database), read_only=True, config=config)
     else:
         connection = duckdb.connect(config=config)
-        for statement in layout.view_statements(release):
-            connection.execute(statement)
+        for statements in (
+            layout.view_statements(release),
+            specialised.view_statements(release),
+            clinical.NONE,
+            clinical.statements(connection, release, "VIEW") if release.clinical else (),
+        ):
+            for statement in statements:
+                connection.execute(statement)
     connection.execute("SET enable_progress_bar = false")
+    connection.execute(f"SET search_path = 'main,{CLINICAL}'")
     return connection

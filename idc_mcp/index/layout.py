@@ -1,14 +1,15 @@
 """The tables of a connection: what callers see in `main`, what only we use beside it.
 
     main.index, main.collections_index, …   the release's tables, as published
-    core.series    `index` with exact bytes and with keys that count patients and studies
+    core.series    `index` with exact bytes and with keys for series, patients and studies
     core.annotated_studies   keys of the studies that hold annotations
     core.prior     one row a prior version of a series, where it lies now
     facts.*        what a release will never answer differently, computed once at build
 
 The same statements make views over the bundled Parquet (a first start answers with them at
 once) and tables of the built database (the fast way). A change here changes `key()`, and so
-the name of the database file: an old layout is never read.
+the name of the database file: an old layout is never read. What fetched tables add to this
+stands in `specialised.py`, what the clinical tables add in `clinical.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SORT_ORDER = "collection_id, PatientID, StudyInstanceUID, SeriesInstanceUID"
 PATIENT = "collection_id, PatientID"
 """A patient is a PatientID within a collection: 89 PatientIDs of v25 occur in two."""
 
-KEYS = ("series_bytes", "patient_key", "study_key")
+KEYS = ("series_bytes", "patient_key", "study_key", "series_key")
 """Columns of core.series that `index` does not show."""
 
 ANNOTATIONS = ("ANN", "FUSION", "KO", "M3D", "PR", "REG", "RTSTRUCT", "SEG", "SR")
@@ -64,6 +65,10 @@ INDEXED = ("SeriesInstanceUID", "crdc_series_uuid")
 """An index on these turns the look-up of one series from 26 ms into about 1 ms."""
 
 
+GROWING = ("facts.values", "facts.columns")
+"""What fetched tables add rows to."""
+
+
 @dataclass(frozen=True)
 class Relation:
     """A table or view to be made: `query` is the same for both."""
@@ -72,40 +77,40 @@ class Relation:
     query: str
 
 
-def bundled_tables(release: Release) -> list[str]:
-    """Names of the tables whose rows are on this machine, the main one first."""
-    return [name for name in release.schemas if release.parquet(name)]
-
-
 def key(release: Release) -> str:
     """Eight hex digits that change with this layout."""
     text = "\n".join(
-        [relation.name + relation.query for relation in (*_published(release), *_facts(release))]
+        [relation.name + relation.query for relation in (*_published(release), *facts(release))]
         + list(_built_series(release))
     )
     return hashlib.sha256(text.replace(str(release.directory), "").encode()).hexdigest()[:8]
 
 
 def view_statements(release: Release) -> Iterator[str]:
-    """Statements that make every relation a view over the bundled Parquet."""
+    """Statements that make every relation a view over the bundled Parquet.
+
+    The relations that fetched tables add to are left to `specialised.view_statements`.
+    """
     yield from _schemas()
     yield (
         f"CREATE VIEW core.series AS SELECT *, {BYTES}, hash({PATIENT}) AS patient_key, "
-        f"hash(StudyInstanceUID) AS study_key FROM {_parquet(release, MAIN_TABLE)}"
+        "hash(StudyInstanceUID) AS study_key, hash(SeriesInstanceUID) AS series_key "
+        f"FROM {_parquet(release, MAIN_TABLE)}"
     )
-    for relation in (*_published(release), *_facts(release)):
-        yield f"CREATE VIEW {relation.name} AS {relation.query}"
+    for relation in (*_published(release), *facts(release)):
+        if relation.name not in GROWING:
+            yield f"CREATE VIEW {relation.name} AS {relation.query}"
 
 
 def table_statements(release: Release) -> Iterator[str]:
-    """Statements that build the database."""
+    """Statements that build the database of the bundled tables."""
     yield from _schemas()
     yield from _built_series(release)
     for relation in _published(release):
         # `index` shows core.series without its keys: a second copy would say the same.
         kind = "VIEW" if relation.name == f'main."{MAIN_TABLE}"' else "TABLE"
         yield f"CREATE {kind} {relation.name} AS {relation.query}"
-    for relation in _facts(release):
+    for relation in facts(release):
         yield f"CREATE TABLE {relation.name} AS {relation.query}"
     for column in INDEXED:
         yield f"CREATE INDEX series_by_{column} ON core.series ({column})"
@@ -121,19 +126,19 @@ def _built_series(release: Release) -> Iterator[str]:
     # study is keyed by its UID alone: one study of v25 (in nlst) holds two patients.
     source = _parquet(release, MAIN_TABLE)
     yield (
-        f"CREATE TABLE core.series AS SELECT series.*, {BYTES}, {', '.join(KEYS[1:])} "
-        f"FROM {source} AS series "
+        "CREATE TABLE core.series AS SELECT *, CAST(row_number() OVER () AS INTEGER) AS series_key "
+        f"FROM (SELECT series.*, {BYTES}, {', '.join(KEYS[1:3])} FROM {source} AS series "
         f"JOIN (SELECT {PATIENT}, CAST(row_number() OVER () AS INTEGER) AS patient_key "
         f"FROM {source} GROUP BY ALL) USING ({PATIENT}) "
         "JOIN (SELECT StudyInstanceUID, CAST(row_number() OVER () AS INTEGER) AS study_key "
         f"FROM {source} GROUP BY ALL) USING (StudyInstanceUID) "
-        f"ORDER BY {SORT_ORDER}"
+        f"ORDER BY {SORT_ORDER})"
     )
 
 
 def _published(release: Release) -> Iterator[Relation]:
     yield Relation(f'main."{MAIN_TABLE}"', f"SELECT * EXCLUDE ({', '.join(KEYS)}) FROM core.series")
-    for table in bundled_tables(release):
+    for table in release.bundled:
         if table != MAIN_TABLE:
             yield Relation(f"main.{table}", f"SELECT * FROM {_parquet(release, table)}")
 
@@ -148,7 +153,8 @@ def _published(release: Release) -> Iterator[Relation]:
     )
 
 
-def _facts(release: Release) -> Iterator[Relation]:
+def facts(release: Release) -> Iterator[Relation]:
+    """What is computed once of the bundled tables."""
     counts = (
         "count(DISTINCT patient_key) AS patients, count(DISTINCT study_key) AS studies, "
         "count(*) AS series, CAST(sum(instanceCount) AS BIGINT) AS instances, "
@@ -176,7 +182,7 @@ def _facts(release: Release) -> Iterator[Relation]:
         "aws_bucket, count(*) AS series, CAST(sum(instanceCount) AS BIGINT) AS instances, "
         "CAST(sum(series_bytes) AS BIGINT) AS bytes FROM core.series GROUP BY ALL",
     )
-    bundled = bundled_tables(release)
+    bundled = release.bundled
     yield Relation(
         "facts.values",
         " UNION ALL ".join(

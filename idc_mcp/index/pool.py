@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from idc_mcp import errors
 from idc_mcp.errors import IdcError, SqlError, Unavailable
 from idc_mcp.files import private_directory, whole_file
 from idc_mcp.index.guard import check_text
-from idc_mcp.index.process import SqlProcess
+from idc_mcp.index.process import SqlProcess, error_of
 from idc_mcp.index.store import Index
 from idc_mcp.index.worker import SMALLER, out_of_memory
 from idc_mcp.settings import Settings
@@ -171,7 +170,7 @@ class SqlPool:
             if "error" in answer:
                 if answer["damaged"] and process.database is not None:
                     raise _Damaged(process.database)
-                raise _error(answer)
+                raise error_of(answer)
             if save_to is not None:
                 _move(Path(answer["saved"]), save_to)
             return SqlResult(
@@ -249,14 +248,14 @@ class SqlPool:
         return process or self._start(busy=True)
 
     def _fit(self, process: SqlProcess) -> bool:
-        return process.alive and process.database == self._index.database
+        same = process.release is self._index.release and process.database == self._index.database
+        return process.alive and same
 
     def _start(self, *, busy: bool) -> SqlProcess:
         """Start a process in the place that `_starting` holds for it."""
         process = None
         try:
-            self._index.value("SELECT 1")  # waits until it is known which database is in use
-            process = SqlProcess(self._index.release, self._index.database, self._settings)
+            process = SqlProcess(*self._index.place(), self._settings)
             answer = process.opened()
             if answer is None or "error" in answer:
                 if answer and answer["damaged"] and process.database is not None:
@@ -323,11 +322,6 @@ class SqlPool:
                     self._changed.wait(max(due - now, 0.01))
             for one in late:
                 one.kill()
-
-
-def _error(answer: dict[str, Any]) -> IdcError:
-    kind: type[IdcError] = getattr(errors, answer["error"])
-    return kind(answer["what"], nearest=answer["nearest"], next_step=answer["next_step"])
 
 
 def _move(saved: Path, target: Path) -> None:

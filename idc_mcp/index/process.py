@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from idc_mcp.errors import Unavailable
+from idc_mcp import errors
+from idc_mcp.errors import IdcError, NotFetched, Unavailable
 from idc_mcp.files import private_directory
-from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.release import Release
 from idc_mcp.index.worker import read_frame, write_frame
 from idc_mcp.settings import Settings
@@ -36,12 +36,12 @@ class SqlProcess:
     """A worker with its pipes, its scratch directory and the database that it has open."""
 
     def __init__(self, release: Release, database: Path | None, settings: Settings) -> None:
+        self.release = release
         self.database = database
         self.slowed = False
         self.idle_since = time.monotonic()
         self._scratch = _scratch_directory(settings)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        tables = bundled_tables(release)
         cohorts = settings.state_dir / "cohorts"
         try:
             self._popen = subprocess.Popen(
@@ -69,8 +69,10 @@ class SqlProcess:
                 "scratch": str(self._scratch),
                 "threads": settings.threads,
                 "memory_mb": settings.sql_memory_mb,
-                "tables": tables,
-                "described": [name for name in release.schemas if name not in tables],
+                "fetched": str(release.fetched) if release.fetched else None,
+                "tables": [name for name in release.schemas if release.parquet(name)],
+                "described": [name for name in release.schemas if not release.parquet(name)],
+                "clinical": list(release.clinical),
             }
         )
 
@@ -146,6 +148,15 @@ class SqlProcess:
                 self._answers.put(body)
         self._answers.put(None)
         stream.close()
+
+
+def error_of(answer: dict[str, Any]) -> IdcError:
+    """The error that an answer tells of."""
+    kind: type[IdcError] = getattr(errors, answer["error"])
+    words = {name: answer[name] for name in ("nearest", "next_step")}
+    if kind is NotFetched:
+        return NotFetched(answer["what"], tables=answer["tables"], **words)
+    return kind(answer["what"], **words)
 
 
 def _scratch_directory(settings: Settings) -> Path:

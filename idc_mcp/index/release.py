@@ -3,6 +3,9 @@
 The catalogue is the PyPI package `idc-index-data`; its major version is the IDC release
 (25.0.5 is v25), minor and patch are builds of the index. The package is located without
 being imported: its `__init__` reads every schema and SQL file, which a start has no time for.
+
+Five tables are bundled with it. The others, and the clinical tables, are fetched into
+`tables_directory`; a `Release` is what was there at the moment it looked.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +22,12 @@ from idc_mcp.errors import Unavailable
 
 PACKAGE = "idc-index-data"
 MAIN_TABLE = "index"
+CLINICAL = "clinical"
+"""The schema of the clinical tables, the directory that they lie in, and the name of them all."""
+
+CLINICAL_INDEX = "clinical_index"
+"""The dictionary of the clinical tables: their columns, and the code books of their values."""
+
 _SCHEMA_SUFFIX = "_schema.json"
 
 
@@ -41,10 +51,23 @@ class TableSchema:
 
 @dataclass(frozen=True)
 class Release:
-    """One build of the catalogue on disk."""
+    """One build of the catalogue on disk.
+
+    Attributes
+    ----------
+    fetched
+        The directory of the tables that are not bundled; None where nothing is looked for.
+    files
+        The Parquet files of fetched tables, by table, that were there.
+    clinical
+        Those of the clinical tables, by short table name.
+    """
 
     data_version: str
     directory: Path
+    fetched: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    clinical: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -56,10 +79,47 @@ class Release:
         """The IDC release as people write it: `v25`."""
         return f"v{self.number}"
 
+    @property
+    def here(self) -> tuple[str, ...]:
+        """Names of what was fetched; the clinical tables count as one."""
+        return (*sorted(self.files), *([CLINICAL] if self.clinical else ()))
+
+    @cached_property
+    def bundled(self) -> tuple[str, ...]:
+        """Tables whose rows come with the package, the main one first."""
+        return tuple(name for name in self.schemas if self._bundled(name).is_file())
+
+    @cached_property
+    def specialised(self) -> tuple[str, ...]:
+        """Tables that the release describes and does not bundle."""
+        return tuple(name for name in self.schemas if name not in self.bundled)
+
     def parquet(self, table: str) -> Path | None:
-        """The bundled Parquet file of a table, or None where it is not bundled."""
-        path = self.directory / f"{_file_stem(table)}.parquet"
+        """The Parquet file of a table, bundled or fetched; None where it is not here."""
+        if table in self.files:
+            return self.files[table]
+        path = self._bundled(table)
         return path if path.is_file() else None
+
+    def look(self) -> Release:
+        """This release with what has been fetched of it by now."""
+        if self.fetched is None:
+            return self
+        files = {path.stem: path for path in sorted(self.fetched.glob("*.parquet"))}
+        tables = sorted((self.fetched / CLINICAL).glob("*/"))
+        return replace(
+            self,
+            files={
+                name: path
+                for name, path in files.items()
+                if (self.directory / f"{name}{_SCHEMA_SUFFIX}").is_file()
+            },
+            clinical={
+                table.name: paths
+                for table in tables
+                if (paths := tuple(sorted(table.glob("*.parquet"))))
+            },
+        )
 
     @cached_property
     def schemas(self) -> dict[str, TableSchema]:
@@ -70,6 +130,9 @@ class Release:
         )
         names = sorted(map(_table_name, stems), key=lambda name: (name != MAIN_TABLE, name))
         return {name: self._schema(name) for name in names}
+
+    def _bundled(self, table: str) -> Path:
+        return self.directory / f"{_file_stem(table)}.parquet"
 
     def _schema(self, table: str) -> TableSchema:
         path = self.directory / f"{_file_stem(table)}{_SCHEMA_SUFFIX}"
@@ -88,8 +151,18 @@ class Release:
         )
 
 
-def installed_release() -> Release:
-    """The release of the installed `idc-index-data`.
+def tables_directory(cache_dir: Path, data_version: str) -> Path:
+    """Where fetched tables of a version lie: `<table>.parquet`, `clinical/<table>/*.parquet`."""
+    return cache_dir / "tables" / data_version
+
+
+def digest_path(parquet: Path) -> Path:
+    """Where the SHA-256 of a fetched file is kept, in hexadecimal."""
+    return parquet.with_suffix(".parquet.sha256")
+
+
+def installed_release(cache_dir: Path | None = None) -> Release:
+    """The release of the installed `idc-index-data`, with what was fetched below `cache_dir`.
 
     Raises
     ------
@@ -102,13 +175,15 @@ def installed_release() -> Release:
             f"The catalogue (PyPI package {PACKAGE}) is not installed.",
             next_step=f"pip install '{PACKAGE}'",
         )
-    release = Release(importlib.metadata.version(PACKAGE), Path(spec.origin).parent)
+    version = importlib.metadata.version(PACKAGE)
+    fetched = tables_directory(cache_dir, version) if cache_dir else None
+    release = Release(version, Path(spec.origin).parent, fetched)
     if release.parquet(MAIN_TABLE) is None:
         raise Unavailable(
             f"{PACKAGE} {release.data_version} in {release.directory} has no idc_index.parquet.",
             next_step=f"pip install --force-reinstall '{PACKAGE}'",
         )
-    return release
+    return release.look()
 
 
 def _file_stem(table: str) -> str:

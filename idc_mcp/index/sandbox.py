@@ -69,6 +69,8 @@ def locked_connection(place: Place) -> duckdb.DuckDBPyConnection:
     directories = [place.cohorts, place.scratch]
     if place.database is None:
         directories.append(place.release.directory)
+        if place.release.fetched:
+            directories.append(place.release.fetched)
     allowed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in directories)
     for setting in (
         "TimeZone = 'UTC'",

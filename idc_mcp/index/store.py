@@ -6,7 +6,7 @@ Callers' own SQL does not come here; it goes to `index.pool`, into processes of 
 from __future__ import annotations
 
 import contextlib
-import subprocess
+import dataclasses
 import sys
 import threading
 import time
@@ -14,9 +14,10 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from idc_mcp.errors import Unavailable
+from idc_mcp.errors import NotFetched, Unavailable, quoted
 from idc_mcp.index.build import database_path
-from idc_mcp.index.release import Release
+from idc_mcp.index.builder import Builder
+from idc_mcp.index.release import CLINICAL, Release, tables_directory
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _REST_MEMORY_MB = 32
 _FIRST_ANSWER_S = 0.2
 """How long opening waits for the first answer to be out."""
 
+_ROUNDS = 4
+"""How often a refresh looks again: tables may be fetched while it takes others in."""
+
 _DAMAGE = ("IOException", "FatalException", "InternalException", "SerializationException")
 """Errors that reading a sound database with our own statements cannot give."""
 
@@ -46,7 +50,9 @@ class Index:
     """
 
     def __init__(self, release: Release, settings: Settings) -> None:
-        self.release = release
+        fetched = tables_directory(settings.cache_dir, release.data_version)
+        self.release = dataclasses.replace(release, fetched=fetched).look()
+        """The release, with the fetched tables that can be asked for now."""
         self.settings = settings
         self.database: Path | None = None
         """The database in use; None while the bundled Parquet answers."""
@@ -55,7 +61,7 @@ class Index:
         self._opened = threading.Event()
         self._guard = threading.Lock()
         self._started = False
-        self._builder: subprocess.Popen[bytes] | None = None
+        self._builder = Builder(settings.cache_dir, self._use_built)
         self._closed = False
         self._ending = threading.Event()
         self._resting = False
@@ -87,9 +93,9 @@ class Index:
         with self._guard:
             self._closed = True
             self._ending.set()
-            self._builder = None
             connection, self._connection = self._connection, None
             cursors, self._cursors = self._cursors, []
+        self._builder.leave()
         for cursor in cursors:
             cursor.interrupt()
         if connection is not None:
@@ -100,7 +106,67 @@ class Index:
     @property
     def building(self) -> bool:
         """Whether the database is being built by this process."""
-        return self._builder is not None
+        return self._builder.running
+
+    # -- tables ----------------------------------------------------------------------------
+
+    def has(self, *tables: str) -> bool:
+        """Whether the rows of these tables can be asked for; `clinical` is all clinical ones."""
+        here = {*self.release.bundled, *self.release.here}
+        return here.issuperset(tables)
+
+    def require(self, *tables: str) -> None:
+        """Go on only where these tables can be asked for.
+
+        Raises
+        ------
+        NotFetched
+            The rows of one are not on this machine.
+        """
+        absent = [table for table in tables if not self.has(table)]
+        if absent:
+            names = "the clinical tables" if absent == [CLINICAL] else quoted(absent)
+            raise NotFetched(
+                f"The rows of {names} are not on this machine.",
+                next_step=f"idc-mcp fetch {' '.join(absent)}",
+                tables=absent,
+            )
+
+    def refresh(self, timeout_s: float = 120.0) -> bool:
+        """Take in what has been fetched since; whether all of it can be asked for now.
+
+        Until then everything else is answered as before. Waits at most `timeout_s`.
+        """
+        self.opened()
+        deadline = time.monotonic() + timeout_s
+        for _ in range(_ROUNDS):
+            newer = self.release.look()
+            current = newer.here == self.release.here
+            if current and (self.database is None or self._there()):
+                return True
+            path = database_path(self.settings.cache_dir, newer)
+            if path.exists() and self._usable(path, newer):
+                self._use(path, newer)
+                continue
+            if not self._there():
+                self._use(None, newer)  # slower, and at once
+                self._builder.start()
+                return True
+            self._builder.start()
+            if not self._builder.wait(deadline):
+                return False
+        return self.release.look().here == self.release.here
+
+    def place(self) -> tuple[Release, Path | None]:
+        """The release and the database that another process is to open as well."""
+        self.opened()
+        if self.database is not None and not self._there():
+            self.refresh()
+        return self.release, self.database
+
+    def _there(self) -> bool:
+        """Whether the database in use is still on the disk: a larger one may have replaced it."""
+        return self.database is not None and self.database.exists()
 
     # -- questions -------------------------------------------------------------------------
 
@@ -134,10 +200,11 @@ class Index:
         return found[0] if found else None
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, remembered: a fact of a release never changes."""
-        if key not in self._facts:
-            self._facts[key] = compute()
-        return self._facts[key]  # type: ignore[no-any-return]
+        """What `compute` gives, remembered: a fact of a release and its tables never changes."""
+        facts = self._facts  # of the tables of now: what is computed of older ones is not kept
+        if key not in facts:
+            facts[key] = compute()
+        return facts[key]  # type: ignore[no-any-return]
 
     def report_damage(self, database: Path) -> None:
         """Stop using a damaged database: remove it, answer from Parquet, build it again."""
@@ -147,8 +214,8 @@ class Index:
             self.database = None
         print(f"idc-mcp: {database} is damaged and will be rebuilt", file=sys.stderr)
         database.unlink(missing_ok=True)
-        self._use(None)
-        self._build()
+        self._use(None, self.release.look())
+        self._builder.start()
 
     def opened(self) -> Index:
         """This index, once it is open (or has failed to open)."""
@@ -200,34 +267,34 @@ class Index:
     def _open(self) -> None:
         try:
             path = database_path(self.settings.cache_dir, self.release)
-            if path.exists() and self._usable(path):
-                self._use(path)
+            if path.exists() and self._usable(path, self.release):
+                self._use(path, self.release)
             else:
-                self._use(None)
-                self._build()
+                self._use(None, self.release)
+                self._builder.start()
         except Exception as error:
             self._failure = error
         finally:
             self._opened.set()
 
-    def _usable(self, path: Path) -> bool:
+    def _usable(self, path: Path, release: Release) -> bool:
         try:
-            self._connect(path).close()
+            self._connect(path, release).close()
         except Exception as error:
             print(f"idc-mcp: {path} is damaged and will be rebuilt: {error}", file=sys.stderr)
             path.unlink(missing_ok=True)
             return False
         return True
 
-    def _connect(self, path: Path | None) -> duckdb.DuckDBPyConnection:
+    def _connect(self, path: Path | None, release: Release) -> duckdb.DuckDBPyConnection:
         from idc_mcp.index.connect import open_catalogue  # noqa: PLC0415
 
         return open_catalogue(
-            self.release, path, threads=self.settings.threads, memory_mb=MEMORY_MB, temp_dir=None
+            release, path, threads=self.settings.threads, memory_mb=MEMORY_MB, temp_dir=None
         )
 
-    def _use(self, path: Path | None) -> None:
-        connection = self._connect(path)
+    def _use(self, path: Path | None, release: Release) -> None:
+        connection = self._connect(path, release)
         with self._guard:
             if self._closed:
                 connection.close()
@@ -235,47 +302,12 @@ class Index:
             # The old connection is not closed here: other threads may be reading from it.
             self._connection, self.database = connection, path
             self._cursors = []
+            if release.here != self.release.here:
+                self.release, self._facts = release, {}
 
-    def _build(self) -> None:
-        with self._guard:
-            if self._closed or self._builder is not None:
-                return
-            try:
-                self.settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._builder = subprocess.Popen(
-                    # -P: the directory that we were started in may hold a json.py of its own.
-                    [
-                        sys.executable,
-                        "-P",
-                        "-m",
-                        "idc_mcp.index.build",
-                        str(self.settings.cache_dir),
-                    ],
-                    # It may outlive us: a client that waits for our pipes must not wait for it.
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                # Without a place to keep it the Parquet goes on answering, slower.
-                print(f"idc-mcp: the database cannot be built: {error}", file=sys.stderr)
-                return
-            builder = self._builder
-        threading.Thread(
-            target=self._await_build, args=(builder,), name="idc-index-build", daemon=True
-        ).start()
-
-    def _await_build(self, builder: subprocess.Popen[bytes]) -> None:
-        status = builder.wait()
-        with self._guard:
-            if self._builder is not builder:
-                return
-            self._builder = None
-        if status != 0:
-            print(f"idc-mcp: building the database failed (status {status})", file=sys.stderr)
-            return
-        try:
-            self._use(database_path(self.settings.cache_dir, self.release))
-        except Exception as error:
-            print(f"idc-mcp: the built database cannot be opened: {error}", file=sys.stderr)
+    def _use_built(self) -> None:
+        # What was fetched while it was being built is not in it.
+        built = self.release.look()
+        path = database_path(self.settings.cache_dir, built)
+        if path.exists():
+            self._use(path, built)

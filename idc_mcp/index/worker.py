@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from idc_mcp.errors import IdcError, SqlError
+from idc_mcp.errors import IdcError, NotFetched, SqlError
 from idc_mcp.index.naming import Catalogue, hint
 from idc_mcp.index.release import Release
 
@@ -119,7 +119,7 @@ class Session:
         config = self.config
         database = config["database"]
         place = sandbox.Place(
-            release=Release(config["data_version"], Path(config["directory"])),
+            release=_release(config),
             database=Path(database) if database else None,
             cohorts=Path(config["cohorts"]),
             scratch=Path(config["scratch"]),
@@ -144,7 +144,12 @@ class Session:
             answer = sandbox.run(
                 self.connection,
                 request["sql"],
-                Catalogue(self.config["tables"], self.config["described"], cohorts),
+                Catalogue(
+                    self.config["tables"],
+                    self.config["described"],
+                    cohorts,
+                    self.config["clinical"],
+                ),
                 max_rows=request["max_rows"],
                 max_chars=request["max_chars"],
                 cohorts=cohorts,
@@ -175,6 +180,11 @@ class Session:
             os._exit(1)
 
 
+def _release(config: dict[str, Any]) -> Release:
+    fetched = Path(config["fetched"]) if config["fetched"] else None
+    return Release(config["data_version"], Path(config["directory"]), fetched).look()
+
+
 def _failed(error: BaseException, *, damaged: bool = False) -> bytes:
     """An error as a frame: its family, its words, the next step, and what became of the process."""
     name = type(error).__name__
@@ -192,6 +202,7 @@ def _failed(error: BaseException, *, damaged: bool = False) -> bytes:
             "what": error.what,
             "nearest": error.nearest,
             "next_step": error.next_step,
+            "tables": list(error.tables) if isinstance(error, NotFetched) else [],
             "spent": spent,
             "damaged": damaged,
         }

@@ -9,6 +9,7 @@ which may ask its client what `tools/calls.py` offers, and whose answers go thro
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from idc_mcp.tools.arguments import (
     compact_schema,
     hints_of,
 )
-from idc_mcp.tools.calls import Asks, one_call
+from idc_mcp.tools.calls import Asks, cancellation, one_call, report
 
 if TYPE_CHECKING:
     from idc_mcp.app import App
@@ -90,7 +91,7 @@ def make_tool(
         with one_call(context) as running:
             try:
                 answer = await anyio.to_thread.run_sync(
-                    partial(core, app, **checked), limiter=limiter[0], abandon_on_cancel=True
+                    _answering(app, core, checked), limiter=limiter[0], abandon_on_cancel=True
                 )
             except Asks as question:
                 return question.result
@@ -117,6 +118,15 @@ def make_tool(
             open_world_hint=network,
         ),
     )
+
+
+def _answering(app: App, core: Core, checked: dict[str, Any]) -> Callable[[], Answer]:
+    """A core's call, to be run in a thread; it fetches the tables that the question needs."""
+
+    def answer() -> Answer:
+        return app.with_tables(partial(core, app, **checked), report, cancellation())
+
+    return answer
 
 
 def published_schema(answer_type: type[Answer]) -> dict[str, Any]:

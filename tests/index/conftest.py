@@ -9,7 +9,6 @@ import duckdb
 import pytest
 
 from idc_mcp.index import sandbox
-from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.naming import Catalogue
 from idc_mcp.index.release import Release
 from idc_mcp.index.store import Index
@@ -47,4 +46,4 @@ def connection(place: sandbox.Place) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="module")
 def catalogue(release: Release) -> Catalogue:
-    return Catalogue(bundled_tables(release), release.schemas)
+    return Catalogue(release.bundled, release.schemas)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from idc_mcp.errors import BadArgument, NotFound, Refused, SqlError, Unavailable
+from idc_mcp.errors import BadArgument, NotFetched, NotFound, Refused, SqlError
 
 RUNS: list[tuple[str, list[list[object]]]] = [
     ("SELECT 1", [[1]]),
@@ -149,7 +149,7 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("FROM temp.x", Refused, _SCHEMA),
     ("FROM core.series", Refused, "internal"),
     ("FROM facts.totals", Refused, "internal"),
-    ("FROM other.main.index", Refused, "there is only main"),
+    ("FROM other.main.index", Refused, "there are only main and clinical"),
     ("WITH x AS (SELECT 1) FROM main.x", NotFound, "There is no table x"),
     ("SELECT (SELECT count(*) FROM core.series)", Refused, "internal"),
     ("SELECT 1 ORDER BY (SELECT max(patient_key) FROM core.series)", Refused, "internal"),
@@ -164,8 +164,10 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("SHOW memory_limit", NotFound, "There is no table"),
     ("SHOW core.series", Refused, "internal"),
     ("FROM idc_index", NotFound, "this release calls it index"),
-    ("FROM seg_index", Unavailable, "not on this machine"),
-    ("FROM clinical_index", Unavailable, "idc_schema with table 'clinical_index'"),
+    ("FROM seg_index", NotFetched, "idc-mcp fetch seg_index"),
+    ("FROM clinical.nlst_canc", NotFetched, "idc-mcp fetch clinical"),
+    ("FROM nlst_canc", NotFound, "clinical.nlst_canc"),
+    ("FROM clinical_index", NotFetched, "idc_schema(table='clinical_index')"),
     ("FROM collection_index", NotFound, "collections_index"),
     ("FROM c_0123456789ab", NotFound, "call idc_cohort"),
     ("FROM nosuch", NotFound, "the tables are index"),

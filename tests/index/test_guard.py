@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings, strategies
 from idc_mcp.errors import IdcError
 from idc_mcp.index import functions, sandbox
 from idc_mcp.index.guard import check
-from idc_mcp.index.layout import bundled_tables
 from idc_mcp.index.naming import Catalogue, hint
 from tests.index.sql_cases import EXPLAINED, PASSED_ON, REFUSED, RUNS
 
@@ -59,7 +58,7 @@ def test_a_cte_may_not_write(connection, catalogue):
 
 
 def test_a_handle_is_a_table_once_it_is_known(connection, release):
-    known = Catalogue(bundled_tables(release), (), {"c_0123456789ab"})
+    known = Catalogue(release.bundled, (), {"c_0123456789ab"})
     verdict = check(connection, "FROM c_0123456789ab JOIN index USING (SeriesInstanceUID)", known)
     assert verdict.handles == {"c_0123456789ab"}
 

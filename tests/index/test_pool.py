@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from idc_mcp.errors import BadArgument, NotFound, Refused, SqlError, Unavailable
+from idc_mcp.errors import BadArgument, NotFetched, NotFound, Refused, SqlError, Unavailable
 from idc_mcp.index import pool as pool_module
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.process import SqlProcess
@@ -113,7 +113,7 @@ def test_warm_starts_one(pool):
         ("SELECT 1\x00", BadArgument, "NUL"),
         ("SELECT '\ud800'", BadArgument, "surrogate"),
         ("DROP TABLE index", Refused, "DROP is not a statement that reads"),
-        ("FROM seg_index", Unavailable, "not on this machine"),
+        ("FROM seg_index", NotFetched, "not on this machine"),
         ("FROM idc_index", NotFound, "Nearest: index"),
         ("FROM c_0123456789ab", NotFound, "call idc_cohort"),
         ("SELECT CancerTypes FROM collections_index", SqlError, "is called cancer_types"),

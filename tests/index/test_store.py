@@ -53,12 +53,12 @@ def test_bytes_are_exact(index):
 @pytest.mark.slow
 def test_parquet_and_database_say_the_same(release, index, tmp_path, monkeypatch, request):
     parquet = _index(release, tmp_path, tmp_path / "cache")
-    monkeypatch.setattr(parquet, "_build", lambda: None)
+    monkeypatch.setattr(parquet._builder, "start", lambda: None)
     request.addfinalizer(parquet.close)
-    for relation in layout._facts(release):
+    for relation in layout.facts(release):
         query = f"SELECT * FROM {relation.name} ORDER BY ALL"
         assert parquet.rows(query) == index.rows(query), relation.name
-    for table in layout.bundled_tables(release):
+    for table in release.bundled:
         query = f'SELECT count(*), count(COLUMNS(*)) FROM main."{table}"'
         assert parquet.rows(query) == index.rows(query)
     count = "SELECT count(*) FROM core.{}"

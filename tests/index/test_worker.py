@@ -215,8 +215,8 @@ class OtherIndex:
     def __init__(self, release, database):
         self.release, self.database, self.damaged = release, database, []
 
-    def value(self, sql):
-        return 1
+    def place(self):
+        return self.release, self.database
 
     def report_damage(self, database):
         self.damaged.append(database)

@@ -1,0 +1,192 @@
+"""What a fetched table adds to the layout: itself, its keys, its references, its facts.
+
+    core.<table>      a fetched table of series: `series_key`, then its columns as published
+    core.refers       one row an object made from images: its key, and that of its source
+    core.structures   one row a segmented structure of a segmentation, sorted by structure
+    core.clinical_columns   clinical_index, a row each column and listed value
+
+Each table adds rows by statements of its own, so that a database takes in one more table
+without being built anew; over Parquet the same queries are views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from idc_mcp.index import layout
+from idc_mcp.index.release import CLINICAL_INDEX, Column, Release
+
+SERIES_UID = "SeriesInstanceUID"
+
+REFERENCES = {
+    "seg_index": ("SEG", "segmented_SeriesInstanceUID"),
+    "ann_index": ("ANN", "referenced_SeriesInstanceUID"),
+    "rtstruct_index": ("RTSTRUCT", "referenced_SeriesInstanceUID"),
+}
+"""Tables of objects made from images: their modality, and the column that names the source."""
+
+STRUCTURES = "SegmentedPropertyType_CodeMeanings"
+
+NO_VALUES = frozenset(
+    {"ContainerIdentifier", "RadiopharmaceuticalStartTime", "crdc_instance_uuid", "column_label"}
+)
+"""Text columns that name single things: a list of their values says nothing."""
+
+_TEXT = ("STRING", "ARRAY OF STRING")
+
+_EMPTY = {
+    "core.refers": "SELECT CAST(NULL AS VARCHAR) AS kind, CAST(NULL AS {key}) AS annotation_key, "
+    "CAST(NULL AS {key}) AS source_key, CAST(NULL AS VARCHAR) AS source_uid WHERE false",
+    "core.structures": "SELECT CAST(NULL AS VARCHAR) AS value, "
+    "CAST(NULL AS {key}) AS annotation_key, CAST(NULL AS {key}) AS source_key WHERE false",
+    "core.clinical_columns": "SELECT CAST(NULL AS VARCHAR) AS collection_id, "
+    "CAST(NULL AS VARCHAR) AS table_name, CAST(NULL AS VARCHAR) AS column_name, "
+    "CAST(NULL AS VARCHAR) AS label, CAST(NULL AS VARCHAR) AS code, "
+    "CAST(NULL AS VARCHAR) AS meaning WHERE false",
+}
+"""Relations that fetched tables fill, as they are without any."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a table adds to a relation."""
+
+    relation: str
+    query: str
+
+
+def key(release: Release) -> str:
+    """Eight hex digits that change with what is here and with how it is laid out."""
+    text = [
+        f"{rows.relation}{rows.query}" for name in release.files for rows in _rows(release, name)
+    ]
+    text += [_table(release, name) for name in release.files]
+    if release.clinical:
+        text.append((Path(__file__).parent / "clinical.py").read_text(encoding="utf-8"))
+    content = "\n".join([*release.here, *_EMPTY.values(), *text])
+    return hashlib.sha256(content.replace(str(release.fetched), "").encode()).hexdigest()[:8]
+
+
+def view_statements(release: Release) -> Iterator[str]:
+    """Statements that make views over the fetched Parquet, on top of those of `layout`."""
+    for table in release.files:
+        yield from _statements(release, table, "VIEW")
+    growing = {
+        relation.name: [relation.query]
+        for relation in layout.facts(release)
+        if relation.name in layout.GROWING
+    }
+    growing |= {relation: [query.format(key="UBIGINT")] for relation, query in _EMPTY.items()}
+    for table in release.files:
+        for rows in _rows(release, table):
+            growing[rows.relation].append(rows.query)
+    for relation, queries in growing.items():
+        together = " UNION ALL ".join(f"({query})" for query in queries)
+        yield f"CREATE VIEW {relation} AS {together}"
+
+
+def empty_statements() -> Iterator[str]:
+    """Statements that make the tables which fetched tables add to."""
+    for relation, query in _EMPTY.items():
+        yield f"CREATE TABLE {relation} AS {query.format(key='INTEGER')}"
+
+
+def table_statements(release: Release, table: str) -> Iterator[str]:
+    """Statements that take one fetched table into a database that has `empty_statements`."""
+    yield from _statements(release, table, "TABLE")
+    for rows in _rows(release, table):
+        yield f"INSERT INTO {rows.relation} {rows.query}"
+
+
+def _statements(release: Release, table: str, kind: str) -> Iterator[str]:
+    if _has_series(release, table):
+        yield f"CREATE {kind} core.{table} AS {_table(release, table)}"
+        yield f"CREATE VIEW main.{table} AS SELECT * EXCLUDE (series_key) FROM core.{table}"
+    else:
+        yield f"CREATE {kind} main.{table} AS {_table(release, table)}"
+
+
+def _table(release: Release, table: str) -> str:
+    path = str(release.parquet(table)).replace("'", "''")
+    if not _has_series(release, table):
+        return f"SELECT * FROM read_parquet('{path}')"
+    return (
+        f"SELECT series.series_key, fetched.* FROM read_parquet('{path}') AS fetched "
+        f"LEFT JOIN core.series AS series USING ({SERIES_UID}) ORDER BY series.series_key"
+    )
+
+
+def _has_series(release: Release, table: str) -> bool:
+    return any(column.name == SERIES_UID for column in release.schemas[table].columns)
+
+
+def _rows(release: Release, table: str) -> Iterator[Rows]:
+    """What a table adds to relations that it shares with others."""
+    if table in REFERENCES:
+        modality, source = REFERENCES[table]
+        yield Rows(
+            "core.refers",
+            f"SELECT '{modality}' AS kind, fetched.series_key AS annotation_key, "
+            f"series.series_key AS source_key, fetched.{source} AS source_uid "
+            f"FROM core.{table} AS fetched LEFT JOIN core.series AS series "
+            f"ON fetched.{source} = series.{SERIES_UID}",
+        )
+    if table == "seg_index":
+        yield Rows(
+            "core.structures",
+            f"SELECT unnest({STRUCTURES}) AS value, series_key AS annotation_key, source_key "
+            f"FROM core.{table} JOIN core.refers ON series_key = annotation_key AND kind = 'SEG' "
+            "ORDER BY value",
+        )
+    if table == CLINICAL_INDEX:
+        yield Rows(
+            "core.clinical_columns",
+            "SELECT collection_id, table_name, column_name, label, value.option_code AS code, "
+            "nullif(value.option_description, '') AS meaning FROM (SELECT collection_id, "
+            'short_table_name AS table_name, "column" AS column_name, column_label AS label, '
+            'unnest(CASE WHEN len("values") > 0 THEN "values" ELSE [NULL] END) AS value '
+            f"FROM main.{table})",
+        )
+    columns = release.schemas[table].columns
+    values = [column for column in columns if _has_values(column)]
+    if values:
+        yield Rows("facts.values", " UNION ALL ".join(_values(table, one) for one in values))
+    yield Rows("facts.columns", " UNION ALL ".join(_column(table, one) for one in columns))
+
+
+def _has_values(column: Column) -> bool:
+    named = column.name.endswith("UID") or column.name in NO_VALUES
+    return column.type in _TEXT and not named
+
+
+def _values(table: str, column: Column) -> str:
+    name = f'"{column.name}"'
+    value = f"unnest({name})" if column.type.startswith("ARRAY") else name
+    return (
+        f"SELECT '{table}' AS table_name, '{column.name}' AS column_name, value, "
+        f"count(*) AS rows FROM (SELECT {value} AS value FROM main.{table}) "
+        "WHERE value IS NOT NULL GROUP BY value"
+    )
+
+
+def _column(table: str, column: Column) -> str:
+    name = f'"{column.name}"'
+    source, distinct = f"main.{table}", f"count(DISTINCT {name})"
+    filled = f"count({name})"
+    if column.type.startswith("ARRAY"):
+        # Of a list what counts is what it holds; an empty one says as little as none.
+        filled = f"count(*) FILTER (len({name}) > 0)"
+        elements = f"SELECT unnest({name}) AS value FROM main.{table}"
+        if column.type in _TEXT:
+            elements = (
+                "SELECT value FROM facts.values "
+                f"WHERE table_name = '{table}' AND column_name = '{column.name}'"
+            )
+        distinct = f"(SELECT count(DISTINCT value) FROM ({elements}))"
+    return (
+        f"SELECT '{table}' AS table_name, '{column.name}' AS column_name, count(*) AS rows, "
+        f"count(*) - {filled} AS nulls, {distinct} AS distinct_values FROM {source}"
+    )

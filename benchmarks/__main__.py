@@ -1,5 +1,5 @@
-"""`python -m benchmarks [PART …]`: startup, memory, first, sql, facts, cohorts, reading, load,
-downloads."""
+"""`python -m benchmarks [PART …]`: startup, memory, first, sql, facts, cohorts, tables, reading,
+load, downloads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import downloads, load, questions, reading, startup
+from benchmarks import downloads, load, questions, reading, startup, tables
 from benchmarks.table import show
 from idc_mcp.app import App
 from idc_mcp.index.build import build
 from idc_mcp.index.release import installed_release
 from idc_mcp.settings import Settings
 
-PARTS = ("startup", "memory", "first", "sql", "facts", "cohorts", "reading", "load", "downloads")
+PARTS = (
+    "startup", "memory", "first", "sql", "facts", "cohorts", "tables", "reading", "load",
+    "downloads",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -57,6 +60,8 @@ def main() -> None:
                 case "cohorts":
                     with questions.straight(app) as raw:
                         show("Cohorts", asyncio.run(questions.cohorts(app, raw)))
+                case "tables":
+                    show("All tables", tables.tables(cache))
                 case "reading":
                     show("What a model reads", asyncio.run(reading.reading(app)))
                 case "load":

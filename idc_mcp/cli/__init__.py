@@ -60,6 +60,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from idc_mcp.cli.doctor import build_database  # noqa: PLC0415
 
             return build_database()
+        case "fetch":
+            from idc_mcp.cli.fetch import fetch  # noqa: PLC0415
+
+            return fetch(arguments)
         case "config":
             from idc_mcp.cli.clients import configuration  # noqa: PLC0415
 
@@ -114,8 +118,23 @@ def _parser() -> argparse.ArgumentParser:
     cite.add_argument("--format", choices=("apa", "bibtex", "csl-json", "turtle"), default="apa")
     cite.add_argument("--save-as", default="", help="a file for all entries")
 
+    _add_fetch(commands)
     _add_downloads(commands)
     return parser
+
+
+def _add_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    fetch = commands.add_parser(
+        "fetch",
+        help="fetch tables that are not bundled, or list them",
+        description="Fetch tables of this IDC version, each verified, and add them to the "
+        "database. Without names: what can be fetched and how it stands. Ctrl-C keeps what has "
+        "come. Exit status: 0 all here, 1 some could not be had, 2 what you can mend, 130 after "
+        "Ctrl-C.",
+    )
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="seg_index, ct_index, clinical, …")
+    fetch.add_argument("--all", action="store_true", help="everything that can be fetched")
+    fetch.add_argument("--again", action="store_true", help="fetch what is here too")
 
 
 def _add_downloads(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

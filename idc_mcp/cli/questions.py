@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
 from idc_mcp.answers import Answer, render
@@ -16,7 +17,8 @@ from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
 from idc_mcp.tools.arguments import Core, argument_model, check_arguments
 
-RANGES = (*Filters.NUMBERS, "patient_age_years", "StudyDate")
+COLUMN = "columns."
+"""Before a column's name, where a filter is `columns`: `-f columns.ct_index.KVP=80..100`."""
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -55,11 +57,16 @@ def ask(arguments: argparse.Namespace) -> int:
             argument_model(core),
             {name: value for name, value in given.items() if value is not None},
         )
-        answer: Answer = core(app, **checked)
+        answer: Answer = app.with_tables(partial(core, app, **checked), _tell)
         print(show(render(answer, budget=None).structured))
     finally:
         app.close()
     return 0
+
+
+def _tell(_done: float, _total: float | None, words: str) -> None:
+    """Say how far a table is that the question waits for."""
+    print(f"idc-mcp: {words}", file=sys.stderr)
 
 
 def _entries(app: App, arguments: argparse.Namespace) -> str:
@@ -86,17 +93,27 @@ def _filters(texts: list[str]) -> dict[str, Any] | None:
         if not sign or not name or not value:
             raise BadArgument(
                 f"--filter {text!r} has no NAME=VALUE.",
-                next_step="for example -f Modality=CT -f StudyDate=2000-01-01..2010-01-01",
+                next_step="for example -f Modality=CT -f slice_thickness_mm=..1.5",
             )
         name = name.strip()
-        if name == "has_annotations" or name in RANGES:
-            if name in filters:
-                raise BadArgument(f"--filter {name} is given twice.", next_step="give it once")
-            filters[name] = _range(value) if name in RANGES else _yes_or_no(name, value)
+        if name.startswith(COLUMN):
+            _add(filters.setdefault("columns", {}), name.removeprefix(COLUMN), name, value)
         else:
-            values = filters.setdefault(name, [])
-            values += [part.strip() for part in value.split(",")]
+            _add(filters, name, name, value)
     return filters or None
+
+
+def _add(filters: dict[str, Any], key: str, name: str, value: str) -> None:
+    """One filter; what a column takes is not known here, but a range has its two dots."""
+    dotted = name.startswith(COLUMN) and ".." in value
+    if not dotted and name not in (*Filters.RANGES, *Filters.YES_OR_NO):
+        values = filters.setdefault(key, [])
+        if isinstance(values, list):
+            values += [part.strip() for part in value.split(",")]
+            return
+    if key in filters:
+        raise BadArgument(f"--filter {name} is given twice.", next_step="give it once")
+    filters[key] = _yes_or_no(name, value) if name in Filters.YES_OR_NO else _range(value)
 
 
 def _range(value: str) -> Any:

@@ -8,7 +8,6 @@ since are added to a copy of the last database, which takes seconds where buildi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import sys
@@ -17,14 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idc_mcp.files import private_directory
-from idc_mcp.index import clinical, layout, specialised
-from idc_mcp.index.release import (
-    CLINICAL,
-    CLINICAL_INDEX,
-    Release,
-    digest_path,
-    installed_release,
-)
+from idc_mcp.index import clinical, layout, parquet, specialised
+from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Release, installed_release
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,7 +50,8 @@ def build(cache_dir: Path, release: Release, *, threads: int | None = None) -> P
                 _make(path, release, threads)
             except _BadTable as bad:
                 print(f"idc-mcp: {bad}; it is removed", file=sys.stderr)
-                _remove(release, bad.table)
+                if release.fetched:
+                    parquet.discard(release.fetched, bad.table)
                 release = release.look()
                 continue
             _remove_superseded(path)
@@ -101,35 +95,17 @@ def _add(connection: duckdb.DuckDBPyConnection, release: Release, table: str) ->
     """Take a fetched table in."""
     import duckdb  # noqa: PLC0415
 
+    damage = parquet.damage(release.fetched, table) if release.fetched else ""
+    if damage:
+        raise _BadTable(table, damage)
     try:
         if table == CLINICAL:
             _run(connection, clinical.statements(connection, release, "TABLE"))
         else:
-            _check_digest(release, table)
             _run(connection, specialised.table_statements(release, table))
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException) as error:
         raise _BadTable(table, str(error).split("\n", maxsplit=1)[0]) from error
     connection.execute(f"INSERT INTO {_HELD} VALUES (?)", [table])
-
-
-def _check_digest(release: Release, table: str) -> None:
-    """Prove a fetched file by the digest that was kept beside it."""
-    path = release.files[table]
-    try:
-        kept = digest_path(path).read_text(encoding="ascii").split()[0]
-    except (OSError, IndexError):
-        return
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != kept:
-            raise _BadTable(table, "it is no longer the file that was fetched")
-
-
-def _remove(release: Release, table: str) -> None:
-    if table == CLINICAL and release.fetched:
-        shutil.rmtree(release.fetched / CLINICAL)
-    else:
-        release.files[table].unlink(missing_ok=True)
-        digest_path(release.files[table]).unlink(missing_ok=True)
 
 
 def _copy_of_a_smaller_one(path: Path, part: Path, release: Release) -> set[str] | None:

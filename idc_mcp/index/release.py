@@ -156,11 +156,6 @@ def tables_directory(cache_dir: Path, data_version: str) -> Path:
     return cache_dir / "tables" / data_version
 
 
-def digest_path(parquet: Path) -> Path:
-    """Where the SHA-256 of a fetched file is kept, in hexadecimal."""
-    return parquet.with_suffix(".parquet.sha256")
-
-
 def installed_release(cache_dir: Path | None = None) -> Release:
     """The release of the installed `idc-index-data`, with what was fetched below `cache_dir`.
 

@@ -49,12 +49,23 @@ def list_series(place: Place, crdc_series_uuid: str, stall_s: float) -> list[Lis
     Failure
         The store does not answer or refuses. An empty listing is no failure here.
     """
+    return list_below(place, crdc_series_uuid, stall_s)
+
+
+def list_below(place: Place, prefix: str, stall_s: float) -> list[Listed]:
+    """The objects below a folder, all pages of them, named relative to it.
+
+    Raises
+    ------
+    Failure
+        The store does not answer or refuses. An empty listing is no failure here.
+    """
     store = open_store(place, stall_s)
     found: list[Listed] = []
     try:
-        for page in obstore.list(store, prefix=crdc_series_uuid, chunk_size=1000):
+        for page in obstore.list(store, prefix=prefix, chunk_size=1000):
             for item in page:
-                name = item["path"].removeprefix(f"{crdc_series_uuid}/")
+                name = item["path"].removeprefix(f"{prefix}/")
                 tag = _MD5.fullmatch(item["e_tag"] or "")
                 found.append(Listed(name, item["size"], tag.group(1) if tag else None))
     except (BaseError, OSError, ValueError) as error:

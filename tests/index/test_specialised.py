@@ -9,7 +9,8 @@ from idc_mcp.errors import NotFetched
 from idc_mcp.index import layout
 from idc_mcp.index.build import build, database_path
 from idc_mcp.index.pool import SqlPool
-from idc_mcp.index.release import digest_path, installed_release, tables_directory
+from idc_mcp.index.parquet import sums_path
+from idc_mcp.index.release import installed_release, tables_directory
 from idc_mcp.index.store import Index
 from tests.conftest import settings_at
 
@@ -235,7 +236,7 @@ def test_a_file_that_went_bad_is_removed_and_the_rest_built(
         case "garbage":
             bad.write_bytes(b"<html>not found</html>")
         case "digest":
-            digest_path(bad).write_text("0" * 64)
+            sums_path(place, "seg_index").write_text(f"{'0' * 64}  {bad.name}\n")
     build(cache, installed_release(cache))
     assert "seg_index cannot be used" in capfd.readouterr().err
     assert not bad.exists()

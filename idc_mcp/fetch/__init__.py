@@ -1,0 +1,1 @@
+"""Tables that are not bundled: where they are published, how they are had, when they count."""

@@ -32,15 +32,18 @@ set of them.
 How: idc_search finds names and values → idc_cohort defines a cohort and gives its handle (c_…) \
 with counts, size and licences → idc_size, idc_licenses, idc_citations, idc_viewer and \
 idc_manifest take that handle, or an identifier (collection, patient, study, series, DOI) \
-directly. idc_sql answers counts and joins that the cohort card does not; handles are tables \
-there. idc_describe and idc_schema explain one thing.
+directly. idc_annotations goes from images to what was made of them, and back. idc_sql answers \
+counts and joins that the cohort card does not; handles are tables there. idc_describe and \
+idc_schema explain one thing.
 
 Beware:
 - BodyPartExamined is empty for many series and all slides; disease and site are the filters \
 cancer_types and tumor_locations.
 - Licences belong to series and collections mix them: ask idc_licenses, or give use="commercial".
 - A patient is (collection_id, PatientID). Dates are shifted per patient.
-- Derived series (SEG, SR, RTSTRUCT) carry the collection_id of their source images.
+- Derived series (SEG, SR, RTSTRUCT) carry the collection_id of their source images; what is \
+segmented is the filter segmented_structure.
+- Clinical data are tables of a collection: idc_search finds their columns and codes.
 - series_size_MB is decimal megabytes; one whole slide series may have gigabytes.
 
 Every answer names the release and how the request was understood: pass that on. Where an answer \

@@ -4,6 +4,9 @@
 ```json       {"tool": …, "arguments": …} is called; the ```text block after it is its answer.
 ```sh         set-up that is not run: its programs, targets and subcommands must exist.
 
+A call after `<!-- every table -->` is asked of a catalogue with stand-ins for the tables that are
+fetched (`tests/published`): its figures are theirs, and are left out of the document.
+
 A line `…` stands for lines left out, a line that ends in `…` for a longer one. A number after
 `<!-- sql: SELECT … -->` is what that statement gives. Between `<!-- settings -->` and
 `<!-- /settings -->` stands what `python -m tests.docs_blocks` prints.
@@ -33,6 +36,7 @@ MACHINE_DEFAULTS = {
 """Defaults that differ from machine to machine."""
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MARKED = re.compile(r"^<!-- every table -->\n```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"<!-- sql: (.*?) -->\s*([\d,.]*\d)", re.DOTALL)
 
 
@@ -49,6 +53,7 @@ class Call(NamedTuple):
     tool: str
     arguments: dict[str, Any]
     shown: list[str]
+    every_table: bool = False
 
 
 def read(document: str) -> str:
@@ -83,12 +88,14 @@ def commands(document: str) -> list[Command]:
 def calls(document: str) -> list[Call]:
     found = []
     fenced = blocks(document)
+    marked = _MARKED.findall(read(document))
     for i, (language, content) in enumerate(fenced):
         if language == "json" and "tool" in (given := json.loads(content)):
             after, answer = fenced[i + 1] if i + 1 < len(fenced) else ("", "")
             assert after == "text", f"no ```text answer follows the call of {given['tool']}"
             shown = answer.rstrip("\n").split("\n")
-            found.append(Call(given["tool"], given.get("arguments", {}), shown))
+            arguments = given.get("arguments", {})
+            found.append(Call(given["tool"], arguments, shown, content in marked))
     return found
 
 

@@ -66,11 +66,13 @@ def test_commands_print_what_is_shown(command, home, cache_dir):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_calls_answer_what_is_shown(document, tmp_path, cache_dir):
-    found = docs_blocks.calls(document)
+@pytest.mark.parametrize("every_table", [False, True])
+def test_calls_answer_what_is_shown(document, every_table, tmp_path, request):
+    found = [call for call in docs_blocks.calls(document) if call.every_table == every_table]
+    cache = request.getfixturevalue("full_cache" if every_table else "cache_dir")
 
     async def ask():
-        async with connected(settings_at(tmp_path, cache_dir)) as client:
+        async with connected(settings_at(tmp_path, cache)) as client:
             for call in found:
                 result = await client.call_tool(call.tool, call.arguments)
                 assert not docs_blocks.difference(call.shown, result.content[0].text)
@@ -276,12 +278,12 @@ def test_the_guide_holds_no_figure_of_a_release():
     assert not re.search(r"\d{2,}", text), "a figure that no test recomputes"
 
 
-def test_the_guide_tells_of_every_table_with_rows(app):
-    assert set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE)) == set(
-        app.release.bundled
-    )
-    here = re.search(r"that `idc-index-data` bundles:(.*?)\.", EVERYTHING["README.md"], re.DOTALL)
-    assert set(re.findall(r"`(\w+)`", here[1])) == set(app.release.bundled)
+@pytest.mark.parametrize("document", ["README.md", "idc_mcp/guide.md"])
+def test_every_table_is_told_of(app, document):
+    cells = re.findall(r"^\| (`.*?) \|", EVERYTHING[document], re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    bundled = set(app.release.bundled) if document.endswith("guide.md") else set()
+    assert named >= set(app.release.specialised) | bundled
 
 
 def test_columns_of_the_guide_exist(app):

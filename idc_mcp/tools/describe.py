@@ -42,14 +42,14 @@ def idc_describe(
         str,
         Field(
             description="collection_id, analysis_result_id, PatientID (or collection/patient), "
-            "study, series or crdc_series_uuid, DOI, table, cohort handle, or release such as v25"
+            "study, series or crdc_series_uuid, DOI, table, cohort handle, release (v25), or two (v20..v25)"
         ),
     ],
 ) -> DescribeAnswer:
     """Describe one collection, analysis result, patient, study, series, DOI, table or release.
 
-    Counts, sizes, modalities, licences, sources with DOIs, derived objects, versions; of a
-    release what it added, revised and removed. Read forgivingly (TCGA-LUAD is tcga_luad).
+    Counts, sizes, modalities, licences, sources with DOIs, derived objects, versions; of one
+    or two releases what was added, revised and removed. Read forgivingly (TCGA-LUAD is tcga_luad).
     """
     handle = identifier.strip().lower()
     if HANDLE.fullmatch(handle):

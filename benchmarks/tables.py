@@ -132,11 +132,10 @@ def _memory(bundled: Path, everything: Path) -> list[Number]:
 
 @contextlib.contextmanager
 def _app(cache: Path, home: Path) -> Iterator[App]:
-    app = App.create(
-        Settings(
-            cache_dir=cache, state_dir=home / "state", output_dir=home / "out", offline=True,
-        )  # fmt: skip
+    settings = Settings(
+        cache_dir=cache, state_dir=home / "state", output_dir=home / "out", offline=True
     )
+    app = App.create(settings)
     try:
         app.index.rows("SELECT 1")
         yield app

@@ -12,6 +12,9 @@ from mcp_types import Completion
 from idc_mcp.app import App
 from idc_mcp.idc.identifiers import analysis_result_ids, collection_ids
 from idc_mcp.idc.nearest import folded
+from idc_mcp.idc.schema.clinical import columns_of
+from idc_mcp.idc.schema.lookup import clinical_tables
+from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX
 
 MOST = 100
 """The protocol's limit of values in one completion."""
@@ -20,7 +23,7 @@ MOST = 100
 def add_completions(server: MCPServer[App], app: App) -> None:
     """Register the completion handler."""
     sources: dict[str, Callable[[dict[str, str]], Iterable[str]]] = {
-        "table": lambda _: app.release.schemas,
+        "table": lambda _: [*app.release.schemas, *_clinical_tables(app)],
         "column": lambda given: _columns(app, given.get("table", "index")),
         "collection_id": lambda _: collection_ids(app.index),
         "handle": lambda _: _handles(app),
@@ -49,9 +52,18 @@ def _handles(app: App) -> list[str]:
     return [] if app.settings.hosted else app.cohorts.files.handles()
 
 
+def _clinical_tables(app: App) -> list[str]:
+    # Where nothing of them is here a completion neither opens the catalogue nor fetches.
+    known = app.index.has(CLINICAL) or app.index.has(CLINICAL_INDEX)
+    return [CLINICAL, *clinical_tables(app.index)] if known else []
+
+
 def _columns(app: App, table: str) -> list[str]:
     schema = app.release.schemas.get(table)
-    return [column.name for column in schema.columns] if schema else []
+    if schema:
+        return [column.name for column in schema.columns]
+    named = table if table != CLINICAL and table in _clinical_tables(app) else ""
+    return [column.name for column in columns_of(app.index, named)] if named else []
 
 
 def _matching(typed: str, values: list[str]) -> list[str]:

@@ -52,14 +52,14 @@ def add_prompts(server: MCPServer[App]) -> None:
     def find_annotations(cohort: str) -> str:
         return (
             f"What annotations exist for '{cohort}' in the NCI Imaging Data Commons?\n"
-            "1. idc_describe it; note its analysis results and derived modalities (SEG, RTSTRUCT, "
-            "SR, ANN, M3D; not SEG alone).\n"
-            f"2. idc_cohort(identifiers=['{cohort}'], filters={{'Modality': ['SEG', 'RTSTRUCT', "
-            "'SR', 'ANN', 'M3D']}): an unknown value is left out on the error's advice.\n"
-            "3. idc_sql over its handle: series by Modality and analysis_result_id.\n"
-            "Say that derived series share the study of their images, that what was segmented is "
-            "in seg_index (whose rows are not in this catalogue), and name the licences: those of "
-            "annotations differ from those of images."
+            f"1. idc_annotations(cohort='{cohort}'): what refers to its images by kind, maker and "
+            "analysis result, and what is annotated. Read its warnings.\n"
+            "2. Tell the candidates apart: they lie in the same studies, but no column says of "
+            "which image they are. For a kind of interest call it again with kinds=….\n"
+            "3. idc_licenses of the handle: annotations may have stricter terms than their "
+            "images. idc_viewer of the handle for two or three studies.\n"
+            "Report: images with and without annotations; kinds, makers, analysis results and "
+            "structures with their counts; the handles; known faults; what is not known."
         )
 
     @server.prompt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -63,7 +64,7 @@ def add_resources(server: MCPServer[App], app: App) -> None:
                 idc_describe(app, identifier=collection_id), app.settings.answer_chars
             ).text
 
-        return await _in_thread(found)
+        return await _in_thread(app, found)
 
     @server.resource(
         "idc://cohort/{handle}",
@@ -85,7 +86,7 @@ def add_resources(server: MCPServer[App], app: App) -> None:
                 }
             )
 
-        return await _in_thread(found)
+        return await _in_thread(app, found)
 
 
 async def _answered(app: App, core: Any, **arguments: str) -> str:
@@ -93,11 +94,11 @@ async def _answered(app: App, core: Any, **arguments: str) -> str:
         result: Answer = core(app, **arguments)
         return render(result, app.settings.answer_chars).text
 
-    return await _in_thread(answer)
+    return await _in_thread(app, answer)
 
 
-async def _in_thread(work: Any) -> str:
+async def _in_thread(app: App, work: Callable[[], str]) -> str:
     try:
-        return str(await anyio.to_thread.run_sync(partial(work)))
+        return await anyio.to_thread.run_sync(partial(app.with_tables, work))
     except IdcError as error:
         raise ResourceNotFoundError(str(error)) from None

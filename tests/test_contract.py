@@ -81,6 +81,7 @@ def test_design_names_are_kept(app):
         "idc_describe": {"identifier"},
         "idc_sql": {"sql", "max_rows", "save_as"},
         "idc_cohort": {"filters", "sql", "identifiers", "manifest", "use", "name"},
+        "idc_annotations": {"cohort", "direction", "kinds"},
         "idc_size": {"cohort", "group_by", "bandwidth_mbps"},
         "idc_licenses": {"cohort", "use"},
         "idc_citations": {"cohort", "format", "save_as"},

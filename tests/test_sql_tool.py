@@ -1,9 +1,13 @@
 """`idc_sql` as a tool: honest about what it shows, and within its budget."""
 
+import pandas
 import pytest
 
 from idc_mcp.answers import render
-from idc_mcp.errors import BadArgument
+from idc_mcp.errors import BadArgument, IdcError, NotFetched, SqlError
+from idc_mcp.index.naming import RENAMED_COLUMNS, RENAMED_TABLES
+from idc_mcp.tools.arguments import argument_model, check_arguments
+from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.sql import idc_sql
 
 
@@ -76,3 +80,78 @@ def test_no_view_of_ours_is_shown(app):
     idc_sql(app, "SELECT now()")  # its type needs a view
     tables = [row[0] for row in idc_sql(app, "SHOW TABLES").result.rows]
     assert "the answer" not in tables
+
+
+@pytest.mark.parametrize(
+    ("statement", "successor"),
+    [
+        ("SELECT CancerTypes FROM collections_index", "cancer_types"),
+        ("SELECT c.TumorLocations FROM collections_index c", "tumor_locations"),
+        ("SELECT SegmentedPropertyType FROM seg_index", "SegmentedPropertyType_CodeMeanings"),
+        ("SELECT count(*) FROM ct_index WHERE XRayTubeCurrent > 100", "XRayTubeCurrent_max"),
+        ("SELECT GraphicTypes FROM ann_group_index", "GraphicType"),
+        ("SELECT AnalysisArtifacts FROM analysis_results_index", "modalities"),
+    ],
+)
+def test_an_old_column_name_names_the_new_one(full_app, statement, successor):
+    with pytest.raises(SqlError) as caught:
+        idc_sql(full_app, statement)
+    assert f"is called {successor} in this release" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("CancerTypes", "cancer_types"), ("TumorLocations", "tumor_locations"),
+     ("Program", "program_id"), ("SegmentedPropertyType", "segmented_structure")],
+)  # fmt: skip
+def test_an_old_name_of_a_filter_names_the_new_one(old, new):
+    with pytest.raises(BadArgument) as caught:
+        check_arguments("idc_cohort", argument_model(idc_cohort), {"filters": {old: "x"}})
+    assert caught.value.nearest[0] == new
+
+
+def test_successors_are_columns(full_app):
+    columns = {column.name for schema in full_app.release.schemas.values()
+               for column in schema.columns}  # fmt: skip
+    assert set(RENAMED_COLUMNS.values()) <= columns
+    assert all(old == old.lower() for old in RENAMED_COLUMNS)
+    assert set(RENAMED_TABLES.values()) <= set(full_app.release.schemas)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("pathology_index", "sm_index"),
+        ("dicom_all", "BigQuery only"),
+        ("idc_current.dicom_all", "BigQuery only"),
+        ('"bigquery-public-data".idc_v25.prior_versions', "write prior_versions_index"),
+        ("idc_v25_clinical.nlst_canc", "write clinical.nlst_canc"),
+        ("bigquery-public-data.idc_current.dicom_all", "BigQuery"),
+        ("`bigquery-public-data.idc_current.dicom_all`", "BigQuery"),
+        ("clinical.nlst_cancer", "nlst_canc"),
+    ],
+)
+def test_names_of_bigquery_lead_to_the_tables_here(full_app, source, said):
+    with pytest.raises(IdcError) as caught:
+        idc_sql(full_app, f"SELECT * FROM {source}")
+    assert said in str(caught.value)
+
+
+def test_tables_that_are_not_here_are_asked_for(app):
+    for source, table in (("seg_index", "seg_index"), ("clinical.nlst_canc", "clinical")):
+        with pytest.raises(NotFetched) as caught:
+            idc_sql(app, f"SELECT * FROM {source}")
+        assert caught.value.tables == (table,)
+
+
+def test_clinical_codes_are_decoded(full_app, published):
+    table = pandas.read_parquet(published / "clinical" / "nlst_canc")
+    statement = (
+        "SELECT clinical_stag, clinical_stag_meaning, count(*) FROM nlst_canc "
+        "WHERE clinical_stag IS NOT NULL GROUP BY ALL"
+    )
+    rows = {row[0]: row[1:] for row in idc_sql(full_app, statement).result.rows}
+    assert {
+        code: row[1] for code, row in rows.items()
+    } == table.clinical_stag.value_counts().to_dict()
+    assert rows["400"][0] == "Stage IV"

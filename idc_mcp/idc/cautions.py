@@ -71,8 +71,8 @@ def sql_cautions(sql: str) -> list[str]:
 
 
 SEGMENTED_ANATOMY = (
-    "What a segmentation segments is seg_index.SegmentedPropertyType_CodeMeanings (rows not in "
-    "this catalogue), not BodyPartExamined, which names the source images."
+    "What a segmentation segments is seg_index.SegmentedPropertyType_CodeMeanings, not "
+    "BodyPartExamined, which names the source images."
 )
 """For questions that join segmentations and anatomy."""
 

@@ -33,6 +33,15 @@ COLUMN: dict[Kind, str] = {
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _BUCKET_PATH = re.compile(r"(?:s3|gs)://[^/]+/(?P<uuid>[0-9a-f-]{36})(?:/.*)?", re.IGNORECASE)
 
+_RELEASE = r"(?:idc[ _-]?)?(?:releases?[ _]?|versions?[ _]?)?v?(\d{1,3})"
+_TO = r"(?:\.\.+|…|-+>|=>|→|to|vs\.?|versus|through|until)"
+_BETWEEN = rf"(?: ?{_TO} ?| ?[-–—/:,&] ?| ?and ?| )"
+_PAIR = re.compile(rf"(?:(?:compare|between|from) )*{_RELEASE}{_BETWEEN}{_RELEASE}", re.IGNORECASE)
+_HALF = re.compile(rf"(?:{_RELEASE} ?{_TO}|{_TO} ?{_RELEASE})", re.IGNORECASE)
+_MANY = re.compile(rf"{_RELEASE}(?:{_BETWEEN}{_RELEASE}){{2,}}", re.IGNORECASE)
+_MARK = re.compile(r"v\d|idc|release|version", re.IGNORECASE)
+_LONGEST_PAIR = 60
+
 
 @dataclass(frozen=True)
 class Identified:
@@ -97,6 +106,33 @@ def identify(index: Index, text: str) -> Identified:
     if found := [*named, *patients]:
         return found[0]
     raise _unknown(index, text, name)
+
+
+def releases_named(text: str, *, marked: bool) -> tuple[int, int] | None:
+    """The two releases that `v20..v25`, `IDC v20 → v25` or `v25 vs v20` name, as written.
+
+    `marked`: only where the text says that they are releases (`v20`, `release 20`), not `20-25`.
+
+    Raises
+    ------
+    BadArgument
+        It is one end of a pair, or more than two releases.
+    """
+    name = " ".join(text.split())
+    if len(name) > _LONGEST_PAIR or (marked and not _MARK.search(name)):
+        return None
+    if pair := _PAIR.fullmatch(name):
+        return int(pair[1]), int(pair[2])
+    half = _HALF.fullmatch(name)
+    if half or _MANY.fullmatch(name):
+        number = int(half[1] or half[2]) if half else 0
+        raise BadArgument(
+            f"'{text}' names {'one release' if half else 'more than two releases'}, not two.",
+            nearest=[f"v{number - 1}..v{number}"] if number > 1 else [],
+            next_step="idc_describe(identifier='v20..v25') compares two releases, and "
+            f"idc_describe(identifier='v{number or 25}') tells what one changed",
+        )
+    return None
 
 
 def collection_ids(index: Index) -> list[str]:

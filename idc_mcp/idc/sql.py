@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_KEYWORDS = frozenset({
+    "all", "analyse", "analyze", "and", "anti", "any", "array", "as", "asc", "asof",
+    "asymmetric", "at", "between", "both", "by", "case", "cast", "check", "collate", "column",
+    "columns", "constraint", "create", "cross", "default", "deferrable", "desc", "describe",
+    "distinct", "do", "else", "end", "except", "exists", "false", "fetch", "for", "foreign",
+    "from", "full", "glob", "group", "having", "in", "ilike", "index", "initially", "inner",
+    "intersect", "interval", "into", "is", "join", "lambda", "lateral", "leading", "left",
+    "like", "limit", "map", "natural", "not", "null", "offset", "on", "only", "or", "order",
+    "outer", "overlaps", "pivot", "pivot_longer", "pivot_wider", "placing", "position",
+    "primary", "qualify", "references", "returning", "right", "row", "select", "semi", "show",
+    "similar", "some", "struct", "summarize", "symmetric", "table", "then", "time",
+    "timestamp", "to", "trailing", "true", "union", "unique", "unpivot", "unpack", "using",
+    "values", "variadic", "when", "where", "window", "with",
+})  # fmt: skip
+"""Words of SQL that name nothing unless quoted; `index` is our main table."""
+
 
 def literal(value: str | int | float) -> str:
     """A value as an SQL literal."""
@@ -19,7 +35,7 @@ def literals(values: Iterable[str | int | float]) -> str:
 
 def identifier(name: str) -> str:
     """A column or table name, quoted only where it must be."""
-    if name.isidentifier() and name.isascii() and name != "index":
+    if name.isidentifier() and name.isascii() and name.lower() not in _KEYWORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
 

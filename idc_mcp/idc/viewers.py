@@ -3,17 +3,19 @@
 The viewer is chosen by the study, not by the series: a segmentation, annotation or report of
 a slide belongs to SLIM although its own modality is that of radiology's (no study of IDC
 mixes slides with CT, MR or PT). Derived series cannot be seen alone: their study is opened,
-at the source image where the index leaves no doubt which it is. Addresses: IDC documentation,
-"Visualizing images".
+at the source image that seg_index, ann_index or rtstruct_index names (where it is on this
+machine: a link is not worth fetching it), else at the only image of the study. Addresses: IDC
+documentation, "Visualizing images".
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from idc_mcp.errors import BadArgument
+from idc_mcp.idc.annotations.kinds import KINDS, TABLE_OF
 from idc_mcp.idc.sql import literals
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Link:
         Of the whole study, with commas.
     opens_at
         `study`, or the modality of the series it opens at; `(source)` follows where that is
-        the image that a derived series of the cohort was made from.
+        the image that a derived series of the cohort was made from, and `(one of 2 sources)`
+        where there are two. `study (source is in seg_index, not here)`: the table would tell.
     """
 
     collection_id: str
@@ -83,6 +86,7 @@ class _Series:
     modality: str
     instances: int
     mine: bool
+    source: str | None = None
 
 
 def viewer_links(index: Index, cohort: Cohort, viewer: Viewer, limit: int) -> Links:
@@ -134,47 +138,74 @@ def _kinds(cohort: Cohort) -> str:
 
 def _links(index: Index, cohort: Cohort, kinds: dict[str, str]) -> list[Link]:
     rows = index.rows(
-        "SELECT StudyInstanceUID, collection_id, PatientID, SeriesInstanceUID, Modality, "
-        "coalesce(instanceCount, 0), SeriesInstanceUID IN "
+        "WITH shown AS MATERIALIZED (SELECT StudyInstanceUID, collection_id, PatientID, "
+        "SeriesInstanceUID, Modality, coalesce(instanceCount, 0) AS instances, "
+        "SeriesInstanceUID IN "
         f"(SELECT SeriesInstanceUID FROM {cohort.source} "
-        f"WHERE StudyInstanceUID IN ({literals(kinds)})) "
-        f"FROM core.series WHERE StudyInstanceUID IN ({literals(kinds)}) ORDER BY 4"
+        f"WHERE StudyInstanceUID IN ({literals(kinds)})) AS mine, series_key "
+        f"FROM core.series WHERE StudyInstanceUID IN ({literals(kinds)})) "
+        "SELECT shown.* EXCLUDE (series_key), source.SeriesInstanceUID FROM shown "
+        "LEFT JOIN (SELECT annotation_key, source_key FROM core.refers "
+        "WHERE annotation_key IN (SELECT series_key FROM shown)) AS refers "
+        "ON annotation_key = shown.series_key "
+        "LEFT JOIN shown AS source ON source_key = source.series_key ORDER BY 4"
     )
     series: dict[str, list[_Series]] = defaultdict(list)
     owners: dict[str, tuple[str, str]] = {}
-    for study, collection, patient, uid, modality, instances, mine in rows:
-        series[study].append(_Series(uid, modality, instances, mine))
+    for study, collection, patient, uid, modality, instances, mine, source in rows:
+        series[study].append(_Series(uid, modality, instances, mine, source))
         if mine or study not in owners:
             owners[study] = (collection, patient)
+    lacking = {kind: table for kind, table in TABLE_OF.items() if not index.has(table)}
     return [
-        _link(study, *owners[study], "SLIM" if kind == "slim" else "OHIF", series[study])
+        _link(study, *owners[study], "SLIM" if kind == "slim" else "OHIF", series[study], lacking)
         for study, kind in kinds.items()
         if study in owners
     ]
 
 
 def _link(
-    study: str, collection: str, patient: str, viewer: str, everything: list[_Series]
+    study: str,
+    collection: str,
+    patient: str,
+    viewer: str,
+    everything: list[_Series],
+    lacking: dict[str, str],
 ) -> Link:
-    at, why = _opening_series(everything, SLIDES if viewer == "SLIM" else RADIOLOGY)
+    at, why = _opening_series(everything, SLIDES if viewer == "SLIM" else RADIOLOGY, lacking)
     if viewer == "SLIM":
         url = f"{SLIM_STUDY}{study}" + (f"{SLIM_SERIES}{at.uid}" if at else "")
     else:
         url = f"{OHIF_STUDY}{study}" + (f"{OHIF_SERIES}{at.uid}" if at else "")
     modalities = ",".join(sorted({series.modality for series in everything}))
-    opens_at = f"{at.modality}{why}" if at else "study"
+    opens_at = f"{at.modality if at else 'study'}{why}"
     return Link(collection, patient, modalities, viewer, opens_at, url)
 
 
 def _opening_series(
-    everything: list[_Series], kinds: tuple[str, ...]
+    everything: list[_Series], kinds: tuple[str, ...], lacking: dict[str, str]
 ) -> tuple[_Series | None, str]:
-    """The series to open at: one of the cohort's images, else the only possible source."""
-    images = [series for series in everything if series.modality in kinds]
-    mine = [series for series in images if series.mine]
-    if mine and len(mine) < len(images):
+    """The series to open at: one of the cohort's images, else the source of what it derives.
+
+    `lacking` are the kinds whose source would be known by a table that is not here.
+    """
+    images = {series.uid: series for series in everything if series.modality in kinds}
+    mine = [series for series in images.values() if series.mine]
+    if mine:
         # Scouts and localisers are small: the largest is what was meant, if one was.
-        return max(mine, key=lambda series: series.instances), ""
-    if not mine and len(images) == 1:
-        return images[0], " (source)"
-    return None, ""
+        largest = max(mine, key=lambda series: series.instances)
+        return (largest, "") if len(mine) < len(images) else (None, "")
+    derived = [series for series in everything if series.mine and series.modality in KINDS]
+    sources = Counter(series.source for series in derived if series.source in images)
+    if sources:
+        most = max(sources, key=lambda uid: (sources[uid], images[str(uid)].instances))
+        several = len(sources) > 1
+        return images[str(most)], f" (one of {len(sources)} sources)" if several else " (source)"
+    if len(images) == 1:
+        # A table that is here and names no image of the study leaves no doubt either.
+        unnamed = derived and all(
+            series.modality in TABLE_OF and series.modality not in lacking for series in derived
+        )
+        return next(iter(images.values())), "" if unnamed else " (source)"
+    tables = sorted({lacking[one.modality] for one in derived if one.modality in lacking})
+    return None, f" (source is in {', '.join(tables)}, not here)" if tables else ""

@@ -207,7 +207,9 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "compression": ("index.transfer_syntax_name",),
     "transfer syntax": ("index.transfer_syntax_name",),
     "stain": ("sm_index.staining_usingSubstance_CodeMeaning",),
+    "stained": ("sm_index.staining_usingSubstance_CodeMeaning",),
     "staining": ("sm_index.staining_usingSubstance_CodeMeaning",),
+    "contrast": ("contrast_index.ContrastBolusAgent",),
     "magnification": ("sm_index.ObjectiveLensPower",),
     "slice thickness": ("ct_index.SliceThickness", "mr_index.SliceThickness"),
     "clinical data": ("collections_index.supporting_data",),
@@ -251,40 +253,6 @@ SQL_WORDS = frozenset({
     "union", "update", "value", "view",
 })  # fmt: skip
 """Words of SQL: never a typing error."""
-
-RENAMED_COLUMNS: dict[str, str] = {
-    "CancerTypes": "cancer_types",
-    "CancerType": "cancer_types",
-    "TumorLocations": "tumor_locations",
-    "TumorLocation": "tumor_locations",
-    "Location": "tumor_locations",
-    "Subjects": "subjects",
-    "Species": "species",
-    "SupportingData": "supporting_data",
-    "Program": "program_id",
-    "Status": "status",
-    "Updated": "updated",
-    "DateUpdated": "updated",
-    "Description": "description",
-    "Sources": "sources",
-    "ImageTypes": "sources",
-    "DOI": "source_DOI",
-    "URL": "source_url",
-    "ID": "analysis_result_id",
-    "Title": "analysis_result_title",
-    "Collections": "collections",
-    "AnalysisArtifacts": "modalities",
-    "LicenseShortName": "license_short_name",
-    "LicenseLongName": "license_long_name",
-    "LicenseURL": "license_url",
-    "Access": "sources",
-    "gcs_url": "series_aws_url",
-    "aws_url": "series_aws_url",
-    "series_uuid": "crdc_series_uuid",
-    "SeriesSizeMB": "series_size_MB",
-    "idc_version": "series_init_idc_version",
-}
-"""What a column was called in earlier builds, in BigQuery or in old snippets, and is now."""
 
 
 def suggestions(column: str, value: str) -> list[str]:

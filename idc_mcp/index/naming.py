@@ -81,6 +81,11 @@ RENAMED_COLUMNS = {
     "exposure": "Exposure_max", "exposuretime": "ExposureTime_max",
     "total_pixel_matrix_columns": "max_TotalPixelMatrixColumns",
     "total_pixel_matrix_rows": "max_TotalPixelMatrixRows",
+    "location": "tumor_locations", "dateupdated": "updated", "imagetypes": "sources",
+    "licenseshortname": "license_short_name", "licenselongname": "license_long_name",
+    "licenseurl": "license_url", "gcs_url": "series_aws_url", "aws_url": "series_aws_url",
+    "series_uuid": "crdc_series_uuid", "seriessizemb": "series_size_MB",
+    "idc_version": "series_init_idc_version",
 }  # fmt: skip
 """Columns of older releases, of BigQuery and of DICOM, with today's name, all in lower case."""
 

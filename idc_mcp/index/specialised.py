@@ -137,7 +137,8 @@ def _rows(release: Release, table: str) -> Iterator[Rows]:
     if table == "seg_index":
         yield Rows(
             "core.structures",
-            f"SELECT unnest({STRUCTURES}) AS value, series_key AS annotation_key, source_key "
+            f"SELECT unnest(list_distinct({STRUCTURES})) AS value, "
+            "series_key AS annotation_key, source_key "
             f"FROM core.{table} JOIN core.refers ON series_key = annotation_key AND kind = 'SEG' "
             "ORDER BY value",
         )
@@ -164,7 +165,8 @@ def _has_values(column: Column) -> bool:
 
 def _values(table: str, column: Column) -> str:
     name = f'"{column.name}"'
-    value = f"unnest({name})" if column.type.startswith("ARRAY") else name
+    # A list may name a value twice (ImageType does); what counts are rows that hold it.
+    value = f"unnest(list_distinct({name}))" if column.type.startswith("ARRAY") else name
     return (
         f"SELECT '{table}' AS table_name, '{column.name}' AS column_name, value, "
         f"count(*) AS rows FROM (SELECT {value} AS value FROM main.{table}) "

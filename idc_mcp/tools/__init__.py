@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from idc_mcp.tools.annotations import idc_annotations
 from idc_mcp.tools.citations import idc_citations
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.describe import idc_describe
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from idc_mcp.app import App
 
 __all__ = [
-    "all_tools", "idc_citations", "idc_cohort", "idc_describe", "idc_download", "idc_job_control",
-    "idc_jobs", "idc_licenses", "idc_manifest", "idc_schema", "idc_search", "idc_size", "idc_sql",
-    "idc_viewer",
+    "all_tools", "idc_annotations", "idc_citations", "idc_cohort", "idc_describe", "idc_download",
+    "idc_job_control", "idc_jobs", "idc_licenses", "idc_manifest", "idc_schema", "idc_search",
+    "idc_size", "idc_sql", "idc_viewer",
 ]  # fmt: skip
 
 
@@ -34,11 +35,13 @@ def all_tools(app: App) -> list[StrictTool]:
     Those that download exist only where the server runs on the user's machine.
     """
     writes = not app.settings.hosted
+    network = app.settings.fetches
     everywhere = [
         make_tool(app, idc_search, title="Search IDC"),
         make_tool(app, idc_schema, title="Tables, columns and values of IDC"),
         make_tool(app, idc_describe, title="Describe anything of IDC"),
         make_tool(app, idc_cohort, title="Define a cohort"),
+        make_tool(app, idc_annotations, title="Annotations of images", network=network),
         make_tool(app, idc_size, title="Size of a cohort"),
         make_tool(app, idc_licenses, title="Licences of a cohort"),
         make_tool(app, idc_citations, title="Citations of a cohort", writes=writes, network=True),

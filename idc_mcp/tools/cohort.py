@@ -57,11 +57,17 @@ def idc_cohort(
         Filters | None,
         Field(
             description="all must hold; a value or a list, * any text, 'null' empty; "
-            "descriptions and collection texts contain it"
+            "descriptions and collection texts contain it; segment*, roi_name and "
+            "annotated_property take annotations and the images they refer to (add Modality); "
+            "columns: {'mr_index.FlipAngle': {'to': 20}}, any column of a specialised table"
         ),
     ] = None,
     sql: Annotated[
-        str, Field(description="a SELECT that yields SeriesInstanceUID or crdc_series_uuid")
+        str,
+        Field(
+            description="a SELECT that yields SeriesInstanceUID, crdc_series_uuid, "
+            "StudyInstanceUID, or collection_id with PatientID"
+        ),
     ] = "",
     identifiers: Annotated[
         OneOrMany | None,
@@ -73,9 +79,10 @@ def idc_cohort(
     ] = "any",
     name: Annotated[str, Field(description="a label", max_length=80)] = "",
 ) -> CohortAnswer:
-    """Define a cohort of series (by filters, SQL, identifiers or a manifest) and get a handle
-    that every other tool takes, with counts of patients, studies and series, size, licences,
-    modalities, near-misses and warnings. Filters narrow whatever else is given."""
+    """Define a cohort of series (by filters on collection, acquisition, stain, segmented anatomy
+    and more, by SQL, identifiers or a manifest) and get a handle that every other tool takes,
+    with counts of patients, studies and series, size, licences, modalities, near-misses and
+    warnings. Filters narrow whatever else is given."""
     cohort, card, notes = make_cohort(
         app.cohorts,
         app.cards,

@@ -42,7 +42,8 @@ def idc_describe(
         str,
         Field(
             description="collection_id, analysis_result_id, PatientID (or collection/patient), "
-            "study, series or crdc_series_uuid, DOI, table, cohort handle, release (v25), or two (v20..v25)"
+            "study, series or crdc_series_uuid, DOI, table, cohort handle, release (v25), or two "
+            "(v20..v25)"
         ),
     ],
 ) -> DescribeAnswer:

@@ -1,4 +1,4 @@
-"""`idc_schema`: the tables, a table's columns, a column's values."""
+"""`idc_schema`: the tables, a table's columns, a column's values; clinical tables too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from idc_mcp.answers import Answer, Table
 from idc_mcp.idc.schema.accounts import describe_table, find_columns, list_tables
 from idc_mcp.idc.schema.values import describe_column
+from idc_mcp.index.release import CLINICAL
 
 if TYPE_CHECKING:
     from idc_mcp.app import App
@@ -29,7 +30,9 @@ class SchemaAnswer(Answer):
 
 def idc_schema(
     app: App,
-    table: Annotated[str, Field(description="Table; empty lists all")] = "",
+    table: Annotated[
+        str, Field(description="Table; empty lists all, clinical the clinical ones")
+    ] = "",
     column: Annotated[str, Field(description="Column whose values to list")] = "",
     contains: Annotated[str, Field(description="Keep columns or values containing this")] = "",
     limit: Annotated[int, Field(ge=1, le=500, description="Most rows")] = 50,
@@ -46,5 +49,6 @@ def idc_schema(
     elif contains.strip():
         account = find_columns(app.index, contains.strip(), limit)
     else:
-        account = list_tables(app.index)
+        whole = app.index.has(*app.release.specialised, CLINICAL)
+        account = list_tables(app.index, {} if whole else app.tables.status())
     return SchemaAnswer(release=app.release_name, **vars(account))

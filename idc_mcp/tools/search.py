@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from idc_mcp.app import App
 
 
+_MOST_NAMED, _MOST_CHARS = 50, 120
+"""Characters of the names of tables, and of the whole line about them."""
+
+
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) and value else value or []
 
@@ -48,4 +52,27 @@ def idc_search(
     tables. Reads synonyms (MRI, whole slide, renal) and typing errors; suggests the next call.
     """
     found = app.search.search(query, list(kinds), limit)
-    return SearchAnswer(release=app.release_name, **vars(found))
+    notes = [*found.notes, *_about_absent(app, found.absent)]
+    shown = {name: value for name, value in vars(found).items() if name != "absent"}
+    return SearchAnswer(release=app.release_name, **(shown | {"notes": notes}))
+
+
+def _about_absent(app: App, absent: list[str]) -> list[str]:
+    """One line about tables whose values were not searched, fetching them where that may be."""
+    if not absent:
+        return []
+    named = absent[0] if len(absent) == 1 else f"{absent[0]} and {len(absent) - 1} more"
+    if len(", ".join(absent)) <= _MOST_NAMED:
+        named = ", ".join(absent)
+    values = f"values of {named}"
+    fetched = [name for name in absent if not app.index.has(name)]
+    if not fetched:
+        return [f"Not searched: {values} (being prepared; ask again in a moment)."]
+    if not app.settings.fetches:
+        return [f"Not searched: {values} (not on this machine; idc-mcp fetch --all)."]
+    app.tables.begin(fetched)
+    states = app.tables.status()
+    if any(states[name].startswith("being") for name in fetched):
+        return [f"{values[0].upper()}{values[1:]} are being fetched; ask again in a moment."]
+    why = next((states[name] for name in fetched if states[name] != "here"), "soon here")
+    return [f"Not searched: {values}: {why}"[:_MOST_CHARS]]

@@ -58,7 +58,8 @@ def idc_sql(
     ] = "",
 ) -> SqlAnswer:
     """Read-only SQL over the IDC tables (index, collections_index, analysis_results_index,
-    prior_versions_index, version_metadata_index) and any cohort handle as a table
+    prior_versions_index, version_metadata_index; seg_index, ct_index, sm_index and the other
+    specialised ones; clinical tables, decoded) and any cohort handle as a table
     (SELECT … FROM c_0123456789ab). For counts by anything, joins, and columns without a filter;
     idc_schema shows columns and values."""
     most = app.settings.sql_max_rows

@@ -37,7 +37,7 @@ async def test_a_client_so_configured_lists_the_tools(run, tmp_path, cache_dir, 
     )
     with anyio.fail_after(60):
         async with Client(server) as connected:
-            assert len((await connected.list_tools()).tools) == 13
+            assert len((await connected.list_tools()).tools) == 14
 
 
 @pytest.mark.parametrize("client", ["claude-desktop", "cursor", "vscode"])

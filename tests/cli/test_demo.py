@@ -9,7 +9,7 @@ import pytest
 def test_demo(process, tmp_path):
     result = process("demo", TMPDIR=str(tmp_path))
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "13 tools" in result.stdout
+    assert "14 tools" in result.stdout
     for tool in (
         "idc_search", "idc_cohort", "idc_size", "idc_licenses", "idc_citations", "idc_viewer",
         "idc_manifest", "idc_sql", "idc_download", "idc_jobs", "idc_job_control",

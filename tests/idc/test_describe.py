@@ -174,6 +174,9 @@ def fates(prior, current, number):
     """What release `number` did with the ranges that ended before it, series by series."""
     found = {"moved": 0, "revised": 0, "withdrawn": 0, "removed": 0}
     ended = prior[prior.max_idc_version == number - 1]
+    # A range may lie within another of the same version: that one goes on.
+    around = prior[(prior.min_idc_version < number) & (prior.max_idc_version >= number)]
+    ended = ended[~ended.crdc_series_uuid.isin(around.crdc_series_uuid)]
     later = prior[prior.min_idc_version >= number]
     later = later[later.SeriesInstanceUID.isin(ended.SeriesInstanceUID)]
     for row in ended.itertuples():

@@ -164,16 +164,16 @@ def test_what_is_not_understood_is_rejected(filters):
 @given(
     st.dictionaries(st.sampled_from(sorted(Filters.model_fields)), st.text(max_size=12), max_size=3)
 )
-def test_any_filter_is_a_condition_or_an_error_in_words(index, filters):
+def test_any_filter_is_a_condition_or_an_error_in_words(full_index, filters):
     try:
-        conditions = match(index, Filters.model_validate(filters))
+        conditions = match(full_index, Filters.model_validate(filters))
     except ValidationError:
         return
     except NotFound as error:
         assert error.what
         return
     for condition in conditions:
-        assert _count(index, condition) >= 0
+        assert _count(full_index, condition) >= 0
 
 
 @settings(max_examples=60, deadline=None)

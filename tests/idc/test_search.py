@@ -15,7 +15,7 @@ from idc_mcp.idc.cohorts.matching import match
 from idc_mcp.idc.identifiers import collection_ids
 from idc_mcp.idc.search.search import SearchIndex
 from idc_mcp.idc.search.words import joined, words_of
-from idc_mcp.idc.vocabulary import MAKERS, MODALITIES, RENAMED_COLUMNS, suggestions
+from idc_mcp.idc.vocabulary import MAKERS, MODALITIES, suggestions
 from idc_mcp.tools.arguments import argument_model, check_arguments
 from idc_mcp.tools.search import idc_search
 
@@ -389,8 +389,6 @@ def test_words_are_folded():
 
 def test_the_vocabulary_names_what_the_release_has(app, catalogue):
     assert set(catalogue.Modality) <= set(MODALITIES)
-    columns = {column.name for schema in app.release.schemas.values() for column in schema.columns}
-    assert set(RENAMED_COLUMNS.values()) <= columns
 
 
 def test_suggestions_for_a_filter():

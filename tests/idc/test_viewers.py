@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.cohorts.resolve import Cohort
-from idc_mcp.idc.viewers import OHIF_STUDY, SLIM_STUDY, viewer_links
+from idc_mcp.idc.viewers import OHIF_STUDY, RADIOLOGY, SLIM_STUDY, viewer_links
 from idc_mcp.tools.viewer import idc_viewer
 
 
@@ -62,6 +63,49 @@ def test_a_derived_series_opens_on_its_only_possible_source(index, derived, imag
     assert link.opens_at == f"{image} (source)"
 
 
+def test_a_segmentation_opens_on_the_source_that_seg_index_names(full_index, published, catalogue):
+    told = pd.read_parquet(published / "seg_index.parquet").merge(catalogue, on="SeriesInstanceUID")
+    images = catalogue[catalogue.Modality == "CT"].groupby("StudyInstanceUID").size()
+    told["images"] = told.StudyInstanceUID.map(images)
+    named = told.merge(
+        catalogue[["SeriesInstanceUID", "StudyInstanceUID", "Modality"]],
+        left_on="segmented_SeriesInstanceUID", right_on="SeriesInstanceUID",
+        suffixes=("", "_source"),
+    )  # fmt: skip
+    several = named[(named.images > 1) & (named.StudyInstanceUID == named.StudyInstanceUID_source)]
+    for row in several.head(5).itertuples():
+        cohort = cohort_of(f"SeriesInstanceUID = '{row.SeriesInstanceUID}'")
+        (link,) = viewer_links(full_index, cohort, "auto", 5).links
+        assert link.url.endswith(f"&initialSeriesInstanceUID={row.segmented_SeriesInstanceUID}")
+        assert link.opens_at == f"{row.Modality_source} (source)"
+    sources = several.groupby("StudyInstanceUID").segmented_SeriesInstanceUID.nunique()
+    study = sources[sources > 1].index[0]
+    cohort = cohort_of(f"StudyInstanceUID = '{study}' AND Modality = 'SEG'")
+    (link,) = viewer_links(full_index, cohort, "auto", 5).links
+    counts = several[several.StudyInstanceUID == study].segmented_SeriesInstanceUID.value_counts()
+    assert link.opens_at.endswith(f"(one of {sources[study]} sources)")
+    assert counts[link.url.rsplit("=", 1)[1]] == counts.max()
+
+    unnamed = told[told.segmented_SeriesInstanceUID.isna() & (told.images > 1)].iloc[0]
+    cohort = cohort_of(f"SeriesInstanceUID = '{unnamed.SeriesInstanceUID}'")
+    (link,) = viewer_links(full_index, cohort, "auto", 5).links
+    assert (link.opens_at, link.url) == ("study", OHIF_STUDY + unnamed.StudyInstanceUID)
+
+
+def test_the_only_image_is_not_called_the_source_where_the_table_names_none(
+    full_index, published, catalogue
+):
+    told = pd.read_parquet(published / "seg_index.parquet").merge(catalogue, on="SeriesInstanceUID")
+    images = catalogue[catalogue.Modality == "CT"].groupby("StudyInstanceUID").size()
+    every = catalogue[catalogue.Modality.isin(RADIOLOGY)].groupby("StudyInstanceUID").size()
+    alone = (told.StudyInstanceUID.map(images) == 1) & (told.StudyInstanceUID.map(every) == 1)
+    unnamed = told[told.segmented_SeriesInstanceUID.isna() & alone].iloc[0]
+    cohort = cohort_of(f"SeriesInstanceUID = '{unnamed.SeriesInstanceUID}'")
+    (link,) = viewer_links(full_index, cohort, "auto", 5).links
+    assert link.opens_at == "CT"
+    assert "initialSeriesInstanceUID" in link.url
+
+
 def test_where_the_source_is_in_doubt_the_study_opens(index):
     study = study_where(
         index, "count(*) FILTER (Modality = 'CT') > 1 AND bool_or(Modality = 'SEG')"
@@ -69,7 +113,7 @@ def test_where_the_source_is_in_doubt_the_study_opens(index):
     cohort = cohort_of(f"StudyInstanceUID = '{study}' AND Modality = 'SEG'")
     (link,) = viewer_links(index, cohort, "auto", 5).links
     assert link.url == OHIF_STUDY + study
-    assert link.opens_at == "study"
+    assert link.opens_at == "study (source is in seg_index, not here)"
 
 
 def test_one_image_of_several_opens_at_itself(index):

@@ -8,8 +8,8 @@ import pytest
 from idc_mcp.errors import NotFetched
 from idc_mcp.index import layout
 from idc_mcp.index.build import build, database_path
-from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.parquet import sums_path
+from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.release import installed_release, tables_directory
 from idc_mcp.index.store import Index
 from tests.conftest import settings_at

@@ -141,7 +141,7 @@ async def test_our_own_origin_and_allowed_hosts_are_answered(tmp_path, cache_dir
             )  # fmt: skip
             assert connection.getresponse().status == 200
         async with Client(f"http://127.0.0.1:{port}/mcp") as client:
-            assert len((await client.list_tools()).tools) == 13
+            assert len((await client.list_tools()).tools) == 14
 
 
 def test_a_port_that_is_none(tmp_path, cache_dir):

@@ -24,6 +24,8 @@ CALLS = [
     ("idc_describe", {"identifier": "v25"}),
     ("idc_sql", {"sql": "SELECT Modality, count(*) AS n FROM index GROUP BY ALL"}),
     ("idc_cohort", {"filters": {"Modality": "NM"}}),
+    ("idc_annotations", {"cohort": "4d_lung"}),
+    ("idc_annotations", {"cohort": "4d_lung", "direction": "images", "kinds": "RTSTRUCT"}),
     ("idc_size", {"cohort": "4d_lung"}),
     ("idc_licenses", {"cohort": "tcga_luad, nsclc_radiomics", "use": "commercial"}),
     ("idc_citations", {"cohort": "4d_lung", "format": "bibtex"}),

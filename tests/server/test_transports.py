@@ -41,7 +41,7 @@ async def test_stdio(tmp_path, cache_dir, mode):
     )
     with anyio.fail_after(60):
         async with Client(server, mode=mode) as client:
-            assert len((await client.list_tools()).tools) == 13
+            assert len((await client.list_tools()).tools) == 14
             result = await client.call_tool("idc_sql", {"sql": "SELECT count(*) FROM index"})
             assert result.structured_content["result"]["rows"] == [[1_044_191]]
 
@@ -79,7 +79,7 @@ def test_an_older_client(tmp_path, cache_dir):
         [python, "-c", OLD_CLIENT, IDC_MCP], env=environment(tmp_path, cache_dir),
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
-    assert result.stdout.split() == ["13", "100"], result.stderr
+    assert result.stdout.split() == ["14", "100"], result.stderr
 
 
 async def test_http_in_both_eras_and_many_at_once(tmp_path, cache_dir):

@@ -12,6 +12,7 @@ from idc_mcp.idc.cautions import SEGMENTED_ANATOMY, known_faults
 from idc_mcp.idc.cohorts.conditions import Condition
 from idc_mcp.idc.cohorts.definitions import Definition
 from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.cohorts.unresolved import unresolved
 from idc_mcp.idc.licenses import LicenseSummary, judge
 from idc_mcp.idc.sql import literal
 from idc_mcp.idc.terms import NOT_STATED
@@ -20,6 +21,18 @@ from idc_mcp.index.store import Index, Row
 
 _CARDS = 512
 _MIN_UNKNOWN_SHARE = 0.05
+
+_COUNTS = (
+    "collection_id, Modality, license_short_name, count(*), "
+    "CAST(coalesce(sum(instanceCount), 0) AS BIGINT), "
+    "CAST(coalesce(sum(series_bytes), 0) AS BIGINT)"
+)
+_DISTINCT = "count(DISTINCT patient_key), count(DISTINCT study_key)"
+_COUNTED = (
+    "collection_id, Modality, license_short_name, instanceCount, series_bytes, patient_key, "
+    "study_key"
+)
+"""The columns of core.series that these need."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,8 @@ class Cards:
             warnings=[
                 *(note for condition in conditions for note in condition.notes),
                 *(self._unknown(cohort.spec, series) if cohort.spec else ()),
+                *(unresolved(self.index, cohort.spec) if cohort.spec else ()),
+                *(_superseded(self.index, cohort) if cohort.prior else ()),
                 *_warnings(cohort, collections, modalities, {(g[0], g[1]) for g in groups}),
             ],
         )
@@ -111,21 +126,25 @@ class Cards:
                 f"CAST(sum(bytes) AS BIGINT) FROM facts.groups WHERE {inside} GROUP BY ALL"
             )
             keys = f"SELECT patients, studies FROM facts.collections WHERE {inside}"
+        elif cohort.spec and any(condition.fast for condition in cohort.spec.conditions):
+            return self._counts_at_once(cohort)
         else:
-            groups = self.index.rows(
-                "SELECT collection_id, Modality, license_short_name, count(*), "
-                "CAST(coalesce(sum(instanceCount), 0) AS BIGINT), "
-                "CAST(coalesce(sum(series_bytes), 0) AS BIGINT) "
-                f"FROM {cohort.source} GROUP BY ALL"
-            )
-            keys = (
-                "SELECT count(DISTINCT patient_key), count(DISTINCT study_key) "
-                f"FROM {cohort.source}"
-            )
+            groups = self.index.rows(f"SELECT {_COUNTS} FROM {cohort.source} GROUP BY ALL")
+            keys = f"SELECT {_DISTINCT} FROM {cohort.source}"
         if not groups:
             return [], 0, 0
         patients, studies = self.index.rows(keys)[0]
         return groups, patients, studies
+
+    def _counts_at_once(self, cohort: Cohort) -> tuple[list[Row], int, int]:
+        """As `_counts`; finding the series is what takes time here, so it is done once."""
+        rows = self.index.rows(
+            f"WITH found AS MATERIALIZED (SELECT {_COUNTED} FROM {cohort.source}) "
+            f"SELECT *, NULL, NULL FROM (SELECT {_COUNTS} FROM found GROUP BY ALL) "
+            f"UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, {_DISTINCT} FROM found"
+        )
+        (totals,) = (row for row in rows if row[6] is not None)
+        return [row[:6] for row in rows if row[6] is None], totals[6], totals[7]
 
     def _unknown(self, spec: Definition, series: int) -> Iterator[str]:
         """What a filter left out only because nothing is known of it."""
@@ -191,3 +210,24 @@ def _warnings(
     yield from known_faults(present)
     if cohort.prior:
         yield "series of prior versions have no licence or instance count in the index"
+
+
+def _superseded(index: Index, cohort: Cohort) -> Iterator[str]:
+    """Which of a cohort's prior versions have a successor, and how that is had."""
+    now = "SELECT SeriesInstanceUID FROM core.series"
+    row = index.row(
+        f"SELECT count(*), count(*) FILTER (SeriesInstanceUID IN ({now})) FROM {cohort.source} "
+        "WHERE crdc_series_uuid IN (SELECT crdc_series_uuid FROM core.prior)"
+    )
+    prior, replaced = row or (0, 0)
+    if replaced:
+        yield (
+            f"{replaced:,} prior versions are superseded: {index.release.name} serves another "
+            "version; for that, idc_cohort(sql='SELECT crdc_series_uuid FROM index WHERE "
+            f"SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM {cohort.handle})')"
+        )
+    if prior > replaced:
+        yield (
+            f"{prior - replaced:,} prior versions were removed: {index.release.name} serves no "
+            "version of those series"
+        )

@@ -16,6 +16,7 @@ from typing import Any
 from idc_mcp.idc import terms
 from idc_mcp.idc.cohorts.conditions import Condition
 from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.rows import narrowing
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literal, literals
 from idc_mcp.index.layout import PATIENT
@@ -71,9 +72,7 @@ class Definition:
                 "prior": self.series.prior,
             }
         if self.conditions:
-            content["filters"] = {
-                condition.name: condition.canonical for condition in self.conditions
-            }
+            content["filters"] = _canonical(self.conditions)
         if self.use != "any":
             content["use"] = self.use
         return content
@@ -126,8 +125,8 @@ class Definition:
             f"UNION ALL BY NAME SELECT {_PRIOR_COLUMNS}{added} FROM core.prior "
             f"WHERE {self._base(prior=True) or 'false'}"
         )
-        narrowing = self._narrowing(INDEX)
-        where = f" WHERE {' AND '.join(narrowing)}" if narrowing else ""
+        conditions = self._narrowing(INDEX)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"SELECT * FROM ({everything}){where}"
 
     def readable(self) -> str:
@@ -154,15 +153,13 @@ class Definition:
 
     def _condition(self, table: str) -> str:
         base = self._base(prior=False)
-        narrowing = self._narrowing(table)
-        if base and narrowing and " OR " in base:
+        conditions = self._narrowing(table)
+        if base and conditions and " OR " in base:
             base = f"({base})"
-        return " AND ".join([*([base] if base else []), *narrowing])
+        return " AND ".join([*([base] if base else []), *conditions])
 
     def _narrowing(self, table: str) -> list[str]:
-        conditions = [
-            (table == SERIES and condition.fast) or condition.sql for condition in self.conditions
-        ]
+        conditions = narrowing(self.conditions, fast=table == SERIES)
         if self.use != "any":
             conditions.append(terms.condition(self.use))
         return conditions
@@ -189,6 +186,18 @@ def handle_of(canonical: dict[str, Any]) -> str:
     """The handle of a canonical definition."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return f"c_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _canonical(conditions: tuple[Condition, ...]) -> dict[str, Any]:
+    """The filters as a caller could give them; columns of tables stand in one filter."""
+    content: dict[str, Any] = {}
+    for condition in conditions:
+        of_columns, dot, column = condition.name.partition(".")
+        if dot:
+            content.setdefault(of_columns, {})[column] = condition.canonical
+        else:
+            content[condition.name] = condition.canonical
+    return content
 
 
 def _identifier_conditions(pairs: tuple[tuple[str, str], ...], *, prior: bool) -> list[str]:

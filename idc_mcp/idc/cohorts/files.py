@@ -121,8 +121,9 @@ class CohortFiles:
 
     def _facts_of(self, path: Path) -> tuple[str, int, bool]:
         digest, count, prior = self.index.rows(
-            f"SELECT {_DIGEST}, count(*), count(*) > count(*) FILTER (crdc_series_uuid IN "
-            "(SELECT crdc_series_uuid FROM core.series)) "
+            # No version is both current and prior, and the prior ones are few.
+            f"SELECT {_DIGEST}, count(*), count(*) FILTER (crdc_series_uuid IN "
+            "(SELECT crdc_series_uuid FROM core.prior)) > 0 "
             f"FROM read_parquet({literal(str(path))})"
         )[0]
         return str(digest)[:32], int(count), bool(prior)

@@ -1,125 +1,23 @@
 """The filters of a cohort: what may be asked, and how it is understood in this release.
 
-Keys are the columns' own names, and beside them what people ask for by meaning. Values match
+Keys are the columns' own names, and beside them what people ask for by meaning
+(`attributes.py`); `columns` holds every other column of the specialised tables. Values match
 without regard to case; `*` stands for any text and `null` for an empty value. One that
 matches nothing is an error with the nearest values, never a zero.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, ConfigDict, model_validator
 
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def _values(given: Any) -> Any:
-    """One value or several, as a list of text."""
-    many = given if isinstance(given, list) else [given]
-    if not many:
-        raise ValueError("the list is empty; leave the filter out or give a value")
-    if any(isinstance(value, bool) or not isinstance(value, str | int) for value in many):
-        raise ValueError("give text, or a list of texts")
-    texts = [str(value).strip() for value in many]
-    if "" in texts:
-        raise ValueError("a value is empty; use 'null' for series that have none")
-    return list(dict.fromkeys(texts))
-
-
-def _bounds(given: Any) -> Any:
-    """A range as {from, to}, [from, to], or one value for both."""
-    if isinstance(given, list):
-        if len(given) != 2:
-            raise ValueError("a range is {'from': …, 'to': …} or a list of two")
-        return {"from": given[0], "to": given[1]}
-    bounds = given if isinstance(given, dict) else {"from": given, "to": given}
-    if any(isinstance(bound, bool) for bound in bounds.values()):
-        raise ValueError("true and false are no bounds")
-    return bounds
-
-
-def _range_schema(kind: str) -> dict[str, Any]:
-    return {"type": "object", "properties": {"from": {"type": kind}, "to": {"type": kind}}}
-
-
-class NumberRange(BaseModel):
-    """Numbers from/to, both included; either may be left out."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    low: float | None = Field(default=None, alias="from")
-    high: float | None = Field(default=None, alias="to")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> NumberRange:
-        if self.low is None and self.high is None:
-            raise ValueError("the range has neither 'from' nor 'to'")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"'from' {self.low:g} is above 'to' {self.high:g}")
-        return self
-
-
-def _iso(given: Any) -> Any:
-    if given is None:
-        return None
-    if not isinstance(given, str) or not _ISO_DATE.fullmatch(given):
-        digits = re.sub(r"\D", "", str(given))
-        hint = f"; {digits[:4]}-{digits[4:6]}-{digits[6:]}?" if len(digits) == 8 else ""
-        raise ValueError(f"{given!r} is not an ISO date such as 2010-01-31{hint}")
-    try:
-        date.fromisoformat(given)
-    except ValueError as error:
-        raise ValueError(f"{given!r} is not a date: {error}") from None
-    return given
-
-
-class DateRange(BaseModel):
-    """ISO dates from/to, both included; either may be left out."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    low: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="from")
-    high: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="to")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> DateRange:
-        if self.low is None and self.high is None:
-            raise ValueError("the range has neither 'from' nor 'to'")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"'from' {self.low} is after 'to' {self.high}")
-        return self
-
-
-# A named type is published once and referred to, not repeated for each of the filters.
-Values = TypeAliasType(
-    "Values",
-    Annotated[
-        list[str],
-        BeforeValidator(_values),
-        WithJsonSchema(
-            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-        ),
-    ],
-)
-Numbers = TypeAliasType(
-    "Numbers",
-    Annotated[NumberRange, BeforeValidator(_bounds), WithJsonSchema(_range_schema("number"))],
-)
-Dates = TypeAliasType(
-    "Dates",
-    Annotated[DateRange, BeforeValidator(_bounds), WithJsonSchema(_range_schema("string"))],
-)
+from idc_mcp.errors import BadArgument
+from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, attribute_named
+from idc_mcp.idc.cohorts.columns import places
+from idc_mcp.idc.cohorts.given import Columns, Dates, Numbers, Values
+from idc_mcp.idc.nearest import bare
+from idc_mcp.index.release import installed_release
 
 
 class Filters(BaseModel):
@@ -148,6 +46,15 @@ class Filters(BaseModel):
         "series_size_MB", "instanceCount", "series_init_idc_version",
         "series_revised_idc_version",
     )  # fmt: skip
+    RANGES: ClassVar[tuple[str, ...]] = (
+        *NUMBERS, "patient_age_years", "StudyDate",
+        *(name for name, one in ATTRIBUTES.items() if one.kind == "number"),
+    )  # fmt: skip
+    """Those that take a range."""
+    YES_OR_NO: ClassVar[tuple[str, ...]] = (
+        "has_annotations",
+        *(name for name, one in ATTRIBUTES.items() if one.kind in ("flag", "contrast")),
+    )
 
     collection_id: Values | None = None
     analysis_result_id: Values | None = None
@@ -181,6 +88,32 @@ class Filters(BaseModel):
     series_init_idc_version: Numbers | None = None
     series_revised_idc_version: Numbers | None = None
     has_annotations: bool | None = None
+    slice_thickness_mm: Numbers | None = None
+    slice_spacing_mm: Numbers | None = None
+    pixel_spacing_mm: Numbers | None = None
+    regularly_spaced_3d_volume: bool | None = None
+    magnetic_field_strength_T: Numbers | None = None
+    scanning_sequence: Values | None = None
+    echo_time_ms: Numbers | None = None
+    repetition_time_ms: Numbers | None = None
+    diffusion_b_value_s_mm2: Numbers | None = None
+    kvp_kV: Numbers | None = None
+    convolution_kernel: Values | None = None
+    contrast: bool | None = None
+    contrast_agent: Values | None = None
+    radionuclide: Values | None = None
+    radiopharmaceutical: Values | None = None
+    stain: Values | None = None
+    objective_power: Numbers | None = None
+    specimen_site: Values | None = None
+    specimen_type: Values | None = None
+    segmented_structure: Values | None = None
+    segmented_region: Values | None = None
+    segmentation_algorithm: Values | None = None
+    segmentation_algorithm_type: Values | None = None
+    roi_name: Values | None = None
+    annotated_property: Values | None = None
+    columns: Columns | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -193,6 +126,8 @@ class Filters(BaseModel):
                         f"{name} is null; leave it out for any value, or give 'null' as text "
                         "for series that have none"
                     )
+                if name not in cls.model_fields:
+                    _refuse_what_has_another_name(name)
         return given
 
     def given(self) -> dict[str, Any]:
@@ -202,3 +137,21 @@ class Filters(BaseModel):
             for name in type(self).model_fields
             if (value := getattr(self, name)) is not None
         }
+
+
+def _refuse_what_has_another_name(name: str) -> None:
+    """Say under which filter something is found; what is not known is left to pydantic."""
+    attribute = attribute_named(name)
+    close = [attribute.name] if attribute else []
+    close += [
+        f"columns={{'{place}': …}}"
+        for place in places(installed_release())
+        if bare(name) in (bare(place.column), bare(str(place)))
+        and not (attribute and place in attribute.places)
+    ]
+    if close:
+        raise BadArgument(
+            f"'{name}' is not one of idc_cohort's filters.",
+            nearest=close,
+            next_step=f"call idc_cohort again with {close[0]}",
+        )

@@ -12,6 +12,7 @@ from idc_mcp.errors import BadArgument, NotFound, Refused, SqlError
 from idc_mcp.files import private_directory, scratch_file
 from idc_mcp.idc.cohorts.definitions import SeriesSet
 from idc_mcp.idc.cohorts.files import CohortFiles
+from idc_mcp.idc.cohorts.selects import selected
 from idc_mcp.idc.manifests.reading import (
     UID_COLUMN,
     URL_COLUMNS,
@@ -24,7 +25,6 @@ from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
 
-SERIES_COLUMNS = ("crdc_series_uuid", "SeriesInstanceUID")
 MAX_MANIFEST_BYTES = 256_000_000
 
 _GIVEN_TABLE = "c_000000000000"
@@ -54,13 +54,19 @@ class SeriesLists:
         """Where `save_as` writes: manifests are looked for there too."""
 
     def of_sql(self, sql: str, views: Mapping[str, str]) -> SeriesSet:
-        """The series that a caller's SELECT yields; `views` are the cohorts that it may name.
+        """The series that a caller's SELECT names, as `of_select`."""
+        return self.of_select(sql, views).series
+
+    def of_select(self, sql: str, views: Mapping[str, str]) -> Listed:
+        """The series that a caller's SELECT names, itself or by their studies or patients.
+
+        `views` are the cohorts that it may name.
 
         Raises
         ------
-        BadArgument
-            No column of the result identifies series, or the result is empty.
-        SqlError, Refused
+        BadArgument, NotFound
+            As `selects.selected`.
+        SqlError, Refused, NotFetched
             As `SqlPool.run`.
         """
         private_directory(self.files.directory)
@@ -68,17 +74,8 @@ class SeriesLists:
             given = self.pool.run(
                 sql, max_rows=1, cohorts=views, save_to=result, save_format="parquet"
             )
-            found = {name.lower(): name for name in given.columns}
-            for column in SERIES_COLUMNS:
-                if column.lower() in found:
-                    return self._keep(column, identifier(found[column.lower()]), result)
-        raise BadArgument(
-            f"The SELECT yields {', '.join(given.columns) or 'no columns'}, none of which "
-            "identifies series.",
-            nearest=SERIES_COLUMNS,
-            next_step="select crdc_series_uuid or SeriesInstanceUID, for example "
-            "SELECT crdc_series_uuid FROM index WHERE …",
-        )
+            found = selected(self.index, given.columns, result)
+            return Listed(self.files.keep_series(found.query), found.notes)
 
     def of_manifest(self, manifest: str, *, hosted: bool) -> Listed:
         """The series of a manifest: the path of a file on this machine, or its text.
@@ -228,34 +225,6 @@ class SeriesLists:
             if result.stat().st_size > MAX_MANIFEST_BYTES:
                 raise _unreadable(path, f"it names series in over {MAX_MANIFEST_BYTES:,} bytes")
             return result.read_text(encoding="utf-8")
-
-    def _keep(self, column: str, name: str, result: Path) -> SeriesSet:
-        rows = f"read_parquet({literal(str(result))})"
-        given = (
-            f"SELECT DISTINCT CAST({name} AS VARCHAR) AS id FROM {rows} WHERE {name} IS NOT NULL"
-        )
-        count = self.index.value(f"SELECT count(*) FROM ({given})")
-        if not count:
-            raise BadArgument(
-                "The SELECT yields no series.",
-                next_step="run it with idc_sql and loosen its conditions one by one",
-            )
-        tables = ["core.series"]
-        if column == "crdc_series_uuid":
-            tables.append("core.prior")
-        known = " UNION ALL ".join(
-            f"SELECT crdc_series_uuid FROM {table} SEMI JOIN ({given}) ON {column} = id"
-            for table in tables
-        )
-        found = self.index.value(f"SELECT count(DISTINCT crdc_series_uuid) FROM ({known})")
-        if found != count:
-            raise BadArgument(
-                f"{plain(count - found)} of the {plain(count)} values of {column} that the SELECT "
-                f"yields are no series of IDC {self.index.release.name}.",
-                next_step="join with index on SeriesInstanceUID (or select crdc_series_uuid for "
-                "prior versions)",
-            )
-        return self.files.keep_series(known)
 
 
 def _is_text(manifest: str) -> bool:

@@ -60,7 +60,8 @@ def make_cohort(
     series = None
     origin = ""
     if sql.strip():
-        series, origin = cohorts.lists.of_sql(sql, cohorts.views(sql)), sql
+        chosen = cohorts.lists.of_select(sql, cohorts.views(sql))
+        series, notes, origin = chosen.series, chosen.notes, sql
     elif manifest.strip():
         listed = cohorts.lists.of_manifest(manifest, hosted=hosted)
         series, notes = listed.series, listed.notes

@@ -6,28 +6,57 @@ question gives the same cohort.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from idc_mcp.errors import NotFound
+from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.cohorts import ranges, texts
-from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL, Condition
+from idc_mcp.idc.cohorts.attributes import (
+    ANNOTATION_TABLES,
+    ATTRIBUTES,
+    COLUMNS_FILTER,
+    TABLE_MODALITIES,
+    Kind,
+    Place,
+    attribute_at,
+)
+from idc_mcp.idc.cohorts.columns import asked_of, described, place_named
+from idc_mcp.idc.cohorts.conditions import NULL, Condition
+from idc_mcp.idc.cohorts.contrast import contrast
 from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.known import Known, counted
+from idc_mcp.idc.cohorts.recorded import recorded
 from idc_mcp.idc.facts import null_share, values_of
-from idc_mcp.idc.nearest import bare, nearest
+from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index
 
-SEVERAL_VALUED = (
-    "sop_class_name", "SOPClassUID", "transfer_syntax_name", "TransferSyntaxUID",
-    "PhotometricInterpretation",
-)  # fmt: skip
-"""Columns that join with commas what the instances of a series differ in."""
-
 _OFTEN_NULL = 0.005
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A filter on columns of specialised tables, before their rows are looked at."""
+
+    name: str
+    kind: Kind
+    places: tuple[Place, ...]
+    value: Any
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables whose rows are needed; those of annotations name their sources."""
+        tables = {place.table for place in self.places}
+        sources = {
+            ANNOTATION_TABLES[modality][0]
+            for table in tables
+            for modality in TABLE_MODALITIES.get(table, ())
+            if modality in ANNOTATION_TABLES
+        }
+        return tables | sources
 
 
 def match(index: Index, filters: Filters) -> list[Condition]:
@@ -37,8 +66,54 @@ def match(index: Index, filters: Filters) -> list[Condition]:
     ------
     NotFound
         A value matches nothing; the nearest values are given.
+    BadArgument
+        A column of `columns` is ambiguous, or takes no such value.
+    NotFetched
+        The rows of a table that is asked for are not on this machine.
     """
-    return [_match_one(index, name, value) for name, value in filters.given().items()]
+    given = filters.given()
+    own = {name: value for name, value in given.items() if name not in _SPECIALISED}
+    conditions = [_match_one(index, name, value) for name, value in own.items()]
+    chosen = {condition.name: condition.canonical for condition in conditions}
+    asked = list(_asked(index, given, chosen.get("Modality")))
+    index.require(*sorted({table for one in asked for table in one.tables}))
+    return conditions + [
+        contrast(index, one.value)
+        if one.kind == "contrast"
+        else recorded(index, one.name, one.kind, one.places, one.value)
+        for one in asked
+    ]
+
+
+_SPECIALISED = frozenset({*ATTRIBUTES, COLUMNS_FILTER})
+
+
+def _asked(index: Index, given: dict[str, Any], modalities: list[str] | None) -> Iterator[_Asked]:
+    """The filters on specialised tables, in a fixed order."""
+    for name, attribute in ATTRIBUTES.items():
+        if name in given:
+            # Tables of other modalities cannot have what is asked: they need not be fetched.
+            fitting = tuple(
+                place
+                for place in attribute.places
+                if modalities is None or set(modalities) & {*TABLE_MODALITIES[place.table]}
+            )
+            yield _Asked(name, attribute.kind, fitting or attribute.places, given[name])
+    by_place: dict[Place, Any] = {}
+    for column, value in given.get(COLUMNS_FILTER, {}).items():
+        place = place_named(index.release, column)
+        if place in by_place:
+            raise BadArgument(f"columns: {place} is given twice.", next_step="give it once")
+        by_place[place] = value
+    for place in sorted(by_place, key=str):
+        column = described(index.release, place)
+        value = asked_of(column, by_place[place])
+        same = attribute_at(place)
+        # What has a filter by meaning is asked by that: the same question, the same handle.
+        if same is not None and same.kind == column.kind and same.name not in given:
+            yield _Asked(same.name, same.kind, same.places, value)
+        else:
+            yield _Asked(f"{COLUMNS_FILTER}.{place}", column.kind, (place,), value)
 
 
 def _match_one(index: Index, name: str, value: Any) -> Condition:
@@ -60,21 +135,18 @@ def _match_one(index: Index, name: str, value: Any) -> Condition:
 
 
 def _column(index: Index, name: str, asked: list[str]) -> Condition:
-    known = values_of(index, name)
-    chosen: dict[str, int] = {}
-    with_null = False
-    for value in asked:
-        if value.lower() == NULL:
-            with_null = True
-            continue
-        found = _fitting(name, value, known)
-        if not found:
-            raise _no_value(index, name, value, known)
-        chosen |= {candidate: known[candidate] for candidate in found}
-    nearly = _near_misses(asked, chosen, known)
+    known = Known(
+        name,
+        name,
+        values_of(index, name),
+        f"idc_schema(table='index', column='{name}', contains='…')",
+        index.release.name,
+    )
+    chosen, with_null = known.chosen(asked, lambda value: suggestions(name, value))
+    nearly = known.near_misses(asked, chosen)
     column = identifier(name)
     parts = [f"{column} IN ({literals(sorted(chosen))})"] if chosen else []
-    taken = [_counted(chosen)] if chosen else []
+    taken = [counted(chosen)] if chosen else []
     if with_null:
         parts.append(f"{column} IS NULL")
         taken.append("empty")
@@ -93,75 +165,6 @@ def _column(index: Index, name: str, asked: list[str]) -> Condition:
         ],
         unknown=f"{column} IS NULL" if often_null else "",
         unknown_means=f"{name} is empty",
-    )
-
-
-def _fitting(name: str, asked: str, known: dict[str, int]) -> list[str]:
-    """The values of the release that are what was asked; comma-joined ones by their parts."""
-    if name == "collection_id":
-        # TCGA-LUAD is tcga_luad, and TCGA-* all that begins so.
-        fits = _pattern("*".join(map(bare, asked.split("*"))))
-        return [candidate for candidate in known if fits(bare(candidate))]
-    fits = _pattern(asked)
-    several = name in SEVERAL_VALUED
-    return [
-        candidate
-        for candidate in known
-        if fits(candidate) or (several and any(fits(part.strip()) for part in candidate.split(",")))
-    ]
-
-
-def _pattern(asked: str) -> Callable[[str], bool]:
-    if "*" not in asked:
-        wanted = asked.casefold()
-        return lambda candidate: candidate.casefold() == wanted
-    expression = ".*".join(re.escape(part) for part in asked.casefold().split("*"))
-    compiled = re.compile(expression, re.DOTALL)
-    return lambda candidate: compiled.fullmatch(candidate.casefold()) is not None
-
-
-def _near_misses(
-    asked: list[str], chosen: dict[str, int], known: dict[str, int]
-) -> list[tuple[str, int]]:
-    """Values left out that begin like, contain or are spelled like what was asked."""
-    words = {bare(value) for value in asked} - {"", NULL}
-    close = [
-        (value, count)
-        for value, count in known.items()
-        if value not in chosen and any(_alike(word, value) for word in words)
-    ]
-    return sorted(close, key=lambda found: -found[1])[:NEAR_MISSES]
-
-
-def _alike(word: str, value: str) -> bool:
-    """Whether a value holds what was asked: a short word as a word, a longer one anywhere."""
-    if len(word) < 4:
-        return word in re.split(r"[^0-9a-z]+", value.lower())
-    return word in bare(value)
-
-
-def _no_value(index: Index, name: str, value: str, known: dict[str, int]) -> NotFound:
-    close = [
-        found
-        for found in suggestions(name, value)
-        if found in known or _fitting(name, found, known)
-    ]
-    close += [found for found in nearest(value, known, limit=4) if found not in close]
-    words = bare(value)
-    close += [found for found in known if words and words in bare(found) and found not in close][
-        : max(0, 4 - len(close))
-    ]
-    close = list({found.casefold(): found for found in reversed(close)}.values())[::-1]
-    pattern = f"{value}*"
-    hint = f"use the pattern '{pattern}', or " if _fitting(name, pattern, known) else ""
-    return NotFound(
-        f"{name} '{value}' matches no value of IDC {index.release.name}.",
-        nearest=[
-            f"{found} ({sum(known[one] for one in _fitting(name, found, known)):,} series)"
-            for found in close[:5]
-        ],
-        next_step=f"{'use one of these, or ' if close else ''}{hint}call "
-        f"idc_schema(table='index', column='{name}', contains='…')",
     )
 
 
@@ -202,9 +205,3 @@ def _annotations(wanted: bool) -> Condition:
         fast=f"study_key {'' if wanted else 'NOT '}IN "
         "(SELECT study_key FROM core.annotated_studies)",
     )
-
-
-def _counted(chosen: dict[str, int]) -> str:
-    ordered = sorted(chosen.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{value} ({count:,})" for value, count in ordered[:4])
-    return shown + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")

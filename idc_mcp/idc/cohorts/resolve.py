@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from idc_mcp.errors import BadArgument, Damaged, NotFound
+from idc_mcp.errors import Damaged, NotFound
 from idc_mcp.idc.cohorts.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
 from idc_mcp.idc.cohorts.files import HANDLE, CohortFiles, Kept
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.lists import SeriesLists
 from idc_mcp.idc.cohorts.matching import match
+from idc_mcp.idc.cohorts.older import other_release
 from idc_mcp.idc.identifiers import identify
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index
@@ -74,7 +75,7 @@ class Cohorts:
         Raises
         ------
         BadArgument, NotFound
-            It is empty, or a part of it is unknown.
+            It is empty, a part of it is unknown, or it was made on another release.
         Damaged
             Its file is corrupt and cannot be made again from what is kept.
         """
@@ -147,6 +148,8 @@ class Cohorts:
                 next_step="call idc_cohort again with the same definition: it gives the same "
                 "handle",
             )
+        if error := other_release(self.index, self.files, kept, self._loaded):
+            raise error
         definition = self._loaded(kept.definition)
         for series in _series_sets(definition):
             if not self.files.proven(series.digest):
@@ -173,12 +176,6 @@ class Cohorts:
             )
 
     def _loaded(self, content: dict[str, Any]) -> Definition:
-        if content["release"] != self.index.release.name:
-            raise BadArgument(
-                f"This cohort was made on IDC {content['release']}; this server has "
-                f"{self.index.release.name}.",
-                next_step="call idc_cohort again with its definition, and compare the counts",
-            )
         filters = Filters.model_validate(content.get("filters", {}))
         kept = content.get("series")
         return Definition(

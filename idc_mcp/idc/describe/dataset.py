@@ -9,6 +9,7 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.idc.cautions import known_faults
 from idc_mcp.idc.describe.description import (
+    MOST_LISTED,
     Description,
     Group,
     groups,
@@ -57,12 +58,34 @@ def describe_collection(index: Index, found: Identified) -> Description:
     )
     derived = sum(group.series for group in inside if group.analysis_result_id)
     description.about["series of analysis results"] = derived
+    clinical = _clinical(index, id_)
+    if clinical:
+        description.about["clinical tables"] = clinical
     description.notes = _collection_notes(index, id_, row[3], description)
     description.next = [
         f"idc_sql(sql=\"SELECT description FROM collections_index WHERE collection_id = '{id_}'\")",
         f'idc_cohort(filters={{"collection_id": "{id_}"}})',
     ]
+    if clinical:
+        description.next.append(f"idc_schema(table='clinical', contains='{id_}')")
     return description
+
+
+def _clinical(index: Index, id_: str) -> str:
+    """The clinical tables of a collection as far as what is here tells, with their patients."""
+    found = index.rows(
+        "SELECT table_name, patients, imaged FROM "
+        "(SELECT DISTINCT table_name FROM core.clinical_columns WHERE collection_id = $1 "
+        "UNION SELECT table_name FROM facts.clinical_tables WHERE collection_id = $1) "
+        "LEFT JOIN facts.clinical_tables USING (table_name) ORDER BY patients DESC, table_name",
+        [id_],
+    )
+    shown = [
+        f"{table} ({patients:,} patients, {imaged:,} with images)" if patients else table
+        for table, patients, imaged in found[:MOST_LISTED]
+    ]
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def describe_analysis_result(index: Index, found: Identified) -> Description:

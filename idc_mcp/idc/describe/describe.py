@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from idc_mcp.errors import NotFound
+from idc_mcp.idc.describe.changes import describe_changes
 from idc_mcp.idc.describe.dataset import describe_analysis_result, describe_collection, describe_doi
 from idc_mcp.idc.describe.description import Description
 from idc_mcp.idc.describe.images import (
@@ -15,10 +16,10 @@ from idc_mcp.idc.describe.images import (
     describe_study,
 )
 from idc_mcp.idc.describe.release import describe_release
-from idc_mcp.idc.identifiers import Identified, Kind, identify
+from idc_mcp.idc.identifiers import Identified, Kind, identify, releases_named
 from idc_mcp.idc.nearest import folded
 from idc_mcp.idc.schema.accounts import Account, describe_table
-from idc_mcp.idc.schema.lookup import find_table
+from idc_mcp.idc.schema.lookup import clinical_tables, find_clinical, find_table
 from idc_mcp.index.store import Index
 
 _RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)
@@ -35,7 +36,8 @@ _ACCOUNTS: dict[Kind, Callable[[Index, Identified], Description]] = {
 
 
 def describe(index: Index, identifier: str) -> Description:
-    """An account of a collection, analysis result, patient, study, series, DOI, table or release.
+    """An account of a collection, analysis result, patient, study, series, DOI, table or release,
+    or of what changed between two releases (`v20..v25`).
 
     Raises
     ------
@@ -46,6 +48,8 @@ def describe(index: Index, identifier: str) -> Description:
     """
     name = identifier.strip().strip("\"'`").strip()
     release = _RELEASE.fullmatch(name)
+    if pair := releases_named(name, marked=True):
+        return describe_changes(index, pair, name)
     # A bare number that is no release may be a PatientID.
     if release and not (name.isdigit() and int(name) > index.release.number):
         return describe_release(index, int(release[1]))
@@ -54,6 +58,12 @@ def describe(index: Index, identifier: str) -> Description:
     try:
         found = identify(index, identifier)
     except NotFound as error:
+        # 20-25 might have been a PatientID.
+        if pair := releases_named(name, marked=False):
+            return describe_changes(index, pair, name)
+        # Where nothing is known of the clinical tables a name that is none would fetch them.
+        if clinical_tables(index) and (table := find_clinical(index, name)):
+            return _of_table(describe_table(index, table, "", _MOST_COLUMNS))
         raise _with_schema(index, name, error) from None
     if found.prior:
         return describe_prior(index, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from idc_mcp.answers import Table
+from idc_mcp.idc.describe.acquired import add_acquired
 from idc_mcp.idc.describe.description import Description, sizes
 from idc_mcp.idc.identifiers import Identified
 from idc_mcp.idc.sql import literal
@@ -53,7 +54,7 @@ def describe_study(index: Index, found: Identified) -> Description:
 
 
 def describe_series(index: Index, found: Identified) -> Description:
-    """Everything that the index says of a series, and whether it has earlier versions."""
+    """All that the index and the specialised tables here say of a series, and earlier versions."""
     names = [column.name for column in index.release.schemas["index"].columns]
     row = index.row(f"SELECT {', '.join(names)}, series_bytes FROM core.series WHERE {found.where}")
     values = dict(zip([*names, "size"], row or (), strict=False))
@@ -72,6 +73,7 @@ def describe_series(index: Index, found: Identified) -> Description:
     if earlier:
         description.versions = Table.of(("crdc_series_uuid", "from release", "to release"), earlier)
         description.notes = ["versions lists earlier versions; each is had by its own uuid."]
+    add_acquired(index, description, values["Modality"], values["SeriesInstanceUID"])
     description.next.append(f"idc_viewer(cohort='{values['SeriesInstanceUID']}')")
     return description
 

@@ -28,6 +28,10 @@ _ENDED = """
 WITH ended AS (
     SELECT collection_id, SeriesInstanceUID, crdc_series_uuid
     FROM prior_versions_index WHERE max_idc_version = $number - 1
+        AND crdc_series_uuid NOT IN (
+            SELECT crdc_series_uuid FROM prior_versions_index
+            WHERE min_idc_version < $number AND max_idc_version >= $number
+        )
 ), next AS (
     SELECT SeriesInstanceUID, bool_or(began) AS began, list(crdc_series_uuid) AS versions
     FROM (
@@ -52,8 +56,9 @@ WHERE series_init_idc_version = $number GROUP BY collection_id
 UNION ALL
 SELECT collection_id, 'added, gone since', count(*) FROM (
     SELECT any_value(collection_id) AS collection_id FROM prior_versions_index
-    WHERE SeriesInstanceUID NOT IN (SELECT SeriesInstanceUID FROM core.series)
-    GROUP BY SeriesInstanceUID HAVING min(min_idc_version) = $number
+    WHERE SeriesInstanceUID NOT IN (
+        SELECT SeriesInstanceUID FROM core.series WHERE series_init_idc_version <= $number
+    ) GROUP BY SeriesInstanceUID HAVING min(min_idc_version) = $number
 ) GROUP BY collection_id
 """
 
@@ -68,21 +73,12 @@ def describe_release(index: Index, number: int) -> Description:
     NotFound
         The installed catalogue does not know this release.
     """
-    dates: dict[int, Any] = dict(
-        index.rows("SELECT idc_version, version_timestamp FROM version_metadata_index ORDER BY 1")
-    )
+    dates = dates_of_releases(index)
     if number not in dates:
-        latest = max(dates)
-        raise NotFound(
-            f"IDC v{number} is not known to the installed catalogue, idc-index-data "
-            f"{index.release.data_version}: it knows v{min(dates)} to v{latest}.",
-            nearest=[f"v{latest}"],
-            next_step=f"idc_describe(identifier='v{latest}'); a newer release needs a newer "
-            "idc-index-data",
-        )
+        raise unknown_release(index, number, dates)
     fates = index.once(("fates", number), lambda: _fates(index, number))
     totals = {fate: sum(counts.values()) for fate, counts in fates.items()}
-    about: dict[str, Any] = {"release": f"v{number}", "date": _date(dates[number])}
+    about: dict[str, Any] = {"release": f"v{number}", "date": iso_date(dates[number])}
     if number == index.release.number:
         about |= _totals(index)
     about |= {f"series {fate}": count for fate, count in totals.items() if count or fate != "moved"}
@@ -101,6 +97,30 @@ def describe_release(index: Index, number: int) -> Description:
         if totals["added"]
         else [],
     )
+
+
+def dates_of_releases(index: Index) -> dict[int, Any]:
+    """The day of every release that the catalogue knows, in order."""
+    return dict(
+        index.rows("SELECT idc_version, version_timestamp FROM version_metadata_index ORDER BY 1")
+    )
+
+
+def unknown_release(index: Index, number: int, dates: dict[int, Any]) -> NotFound:
+    """The error for a release that the catalogue does not know."""
+    latest = max(dates)
+    return NotFound(
+        f"IDC v{number} is not known to the installed catalogue, idc-index-data "
+        f"{index.release.data_version}: it knows v{min(dates)} to v{latest}.",
+        nearest=[f"v{latest}"],
+        next_step=f"idc_describe(identifier='v{latest}'); a newer release needs a newer "
+        "idc-index-data",
+    )
+
+
+def iso_date(text: Any) -> str:
+    """A release's day as `2026-09-26`."""
+    return text.isoformat() if isinstance(text, date) else str(text)
 
 
 def _fates(index: Index, number: int) -> dict[str, Counter[str]]:
@@ -154,7 +174,10 @@ def _notes(number: int, fates: dict[str, Counter[str]], totals: dict[str, int]) 
     if totals["withdrawn"]:
         notes.append("withdrawn: not in this release, but again in a later one.")
     if totals["added, gone since"]:
-        notes.append("'added' counts series still served; 'added, gone since' the others.")
+        notes.append(
+            "'added' counts series still served; 'added, gone since' those that went, though a few "
+            "came again."
+        )
     again = [
         name
         for name, count in fates["removed"].items()
@@ -168,7 +191,3 @@ def _notes(number: int, fates: dict[str, Counter[str]], totals: dict[str, int]) 
     if number == 1:
         notes.append("v1 is the first release: all it has was added in it.")
     return notes
-
-
-def _date(text: Any) -> str:
-    return text.isoformat() if isinstance(text, date) else str(text)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from idc_mcp.errors import NotFound
-from idc_mcp.idc.nearest import folded, nearest
-from idc_mcp.idc.sql import identifier, literal
-from idc_mcp.idc.vocabulary import RENAMED_COLUMNS
-from idc_mcp.index.release import MAIN_TABLE, Column, TableSchema
-from idc_mcp.index.store import Index
+import re
 
-FIRST_TABLES = (MAIN_TABLE, "collections_index", "analysis_results_index")
+from idc_mcp.errors import NotFound
+from idc_mcp.idc.nearest import bare, folded, nearest
+from idc_mcp.idc.sql import contains as contains_text
+from idc_mcp.idc.sql import literal
+from idc_mcp.index import naming
+from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, MAIN_TABLE, Column, TableSchema
+from idc_mcp.index.store import Index
+from idc_mcp.settings import PREFIX
+
+FIRST_TABLES = (
+    MAIN_TABLE, "collections_index", "analysis_results_index", "prior_versions_index",
+    "version_metadata_index", "seg_index", "ct_index", "mr_index", "pt_index", "sm_index",
+)  # fmt: skip
 """The order in which tables are listed and searched for a column."""
+
+_CLINICAL_NAME = re.compile(
+    r"(?:bigquery-public-data\.)?(?:idc_(?:v\d+|current)_)?clinical\.", re.IGNORECASE
+)
+_BIGQUERY_NAME = re.compile(r"(?:bigquery-public-data\.)?idc_(?:v\d+|current)\.", re.IGNORECASE)
 
 
 def find_table(index: Index, name: str) -> TableSchema:
@@ -22,15 +34,101 @@ def find_table(index: Index, name: str) -> TableSchema:
         There is none; the nearest names are given.
     """
     schemas = index.release.schemas
-    wanted = folded(name.removeprefix("main.")).replace(" ", "_")
-    for candidate in (wanted, f"{wanted}_index", wanted.removeprefix("idc_")):
+    plain = _BIGQUERY_NAME.sub("", _unquoted(name)).removeprefix("main.")
+    wanted = folded(plain).replace(" ", "_")
+    renamed = naming.RENAMED_TABLES.get(wanted, wanted)
+    for candidate in (wanted, f"{wanted}_index", wanted.removeprefix("idc_"), renamed):
         if candidate in schemas:
             return schemas[candidate]
     raise NotFound(
         f"'{name}' is no table of IDC {index.release.name}.",
-        nearest=nearest(name, schemas) or list(schemas)[:5],
-        next_step="idc_schema() lists the tables",
+        nearest=nearest(plain, [*schemas, *clinical_tables(index)]) or list(schemas)[:5],
+        next_step="idc_schema() lists the tables, "
+        f"idc_schema(table='{CLINICAL}') the clinical ones",
     )
+
+
+def find_clinical(index: Index, name: str) -> str | None:
+    """A clinical table by its name, alone or as BigQuery writes it; None where it is none.
+
+    Raises
+    ------
+    NotFound
+        It is named as a clinical table and there is none of that name.
+    NotFetched
+        It is named as one, and nothing of the clinical tables is on this machine.
+    """
+    plain = _unquoted(name)
+    prefix = _CLINICAL_NAME.match(plain)
+    short = plain[prefix.end() :] if prefix else plain
+    if not prefix and folded(short).replace(" ", "_") in index.release.schemas:
+        return None
+    known = clinical_tables(index)
+    for read in (str, str.lower, bare):
+        for table in known:
+            if read(table) == read(short):
+                return table
+    if not prefix and (known or not _begins_with_a_collection(index, short)):
+        return None
+    if not known:
+        index.require(CLINICAL)
+    raise NotFound(
+        f"There is no clinical table {short}.",
+        nearest=nearest(short, known),
+        next_step=f"idc_schema(table='{CLINICAL}') lists them; "
+        f"idc_schema(table='{CLINICAL}', contains='…') finds columns by their labels too",
+    )
+
+
+def clinical_tables(index: Index) -> list[str]:
+    """The clinical tables that are known: those that are here, and those of the dictionary."""
+
+    def names() -> list[str]:
+        told = index.rows("SELECT DISTINCT table_name FROM core.clinical_columns")
+        return sorted({*index.release.clinical, *(name for (name,) in told)})
+
+    return index.once("clinical_tables", names)
+
+
+def clinical_columns(index: Index, contains: str) -> list[tuple[str, str, str]]:
+    """Table, name and label of the clinical columns with a text in name or label, by name first."""
+    if not index.has(CLINICAL_INDEX):
+        return []
+    return [
+        (str(table), str(column), str(label or ""))
+        for table, column, label in index.rows(
+            "SELECT table_name, column_name, any_value(label) AS label FROM core.clinical_columns "
+            f"WHERE {contains_text('column_name', contains)} OR {contains_text('label', contains)} "
+            "GROUP BY table_name, column_name "
+            f"ORDER BY NOT {contains_text('column_name', contains)}, table_name, column_name"
+        )
+    ]
+
+
+def how_to_have(index: Index, names: str) -> str:
+    """How the rows of tables that are not on this machine are had; `names` as in a command."""
+    settings = index.settings
+    command = f"`idc-mcp fetch {names}`"
+    if settings.fetches:
+        return f"fetched when a question needs them, or by {command}"
+    if settings.hosted:
+        return "this hosted server was built without them"
+    if settings.offline:
+        return f"had by {command} where there is a network ({PREFIX}OFFLINE unset)"
+    return f"had by {command}; fetching by questions is turned off ({PREFIX}FETCH)"
+
+
+def _begins_with_a_collection(index: Index, name: str) -> bool:
+    return bool(
+        index.row(
+            "SELECT 1 FROM facts.collections WHERE starts_with(?, collection_id || '_')",
+            [name.lower()],
+        )
+    )
+
+
+def _unquoted(name: str) -> str:
+    return re.sub(r"[`\"']", "", name).strip()
 
 
 def find_column(index: Index, table: str, name: str) -> tuple[TableSchema, Column, list[str]]:
@@ -58,7 +156,7 @@ def find_column(index: Index, table: str, name: str) -> tuple[TableSchema, Colum
 def _no_column(index: Index, table: str, name: str, schemas: list[TableSchema]) -> NotFound:
     names = {column.name: schema.name for schema in reversed(schemas) for column in schema.columns}
     everywhere = column_names(index)
-    renamed = {old.lower(): new for old, new in RENAMED_COLUMNS.items()}.get(name.strip().lower())
+    renamed = naming.RENAMED_COLUMNS.get(name.strip().lower())
     of = f" of {schemas[0].name}" if table else ""
     what = f"'{name}' is no column{of}."
     if renamed and renamed in everywhere:
@@ -83,11 +181,13 @@ def row_counts(index: Index) -> dict[str, int]:
     """Rows of each table that is on this machine, those that are asked for most first."""
 
     def counts() -> dict[str, int]:
-        here = [name for name in index.release.schemas if index.release.parquet(name)]
+        here = [name for name in index.release.schemas if index.has(name)]
         known = [name for name in FIRST_TABLES if name in here]
-        # Not from facts.columns: before the database is built that would count every column.
+        # From the footers: before the database is built, a view would read whole columns.
         return {
-            name: index.value(f"SELECT count(*) FROM {identifier(name)}")
+            name: index.value(
+                f"SELECT count(*) FROM read_parquet({literal(str(index.release.parquet(name)))})"
+            )
             for name in (*known, *sorted(set(here) - set(known)))
         }
 

@@ -4,7 +4,11 @@ few values      every one with its count, kept from when the database was built
 text            the most frequent, counted now
 identifiers     examples: a list of them says nothing
 numbers         least, greatest and quantiles
-arrays, structs how to read them in SQL
+arrays          what they hold, each with the rows that hold it
+structs         how to read them in SQL
+
+The rows of a table that is not on this machine are asked for (`NotFetched`) where a question
+may fetch them; else the column is described without.
 """
 
 from __future__ import annotations
@@ -14,25 +18,37 @@ from typing import Any
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.nearest import nearest
-from idc_mcp.idc.schema.accounts import Account, caution, not_here, share
-from idc_mcp.idc.schema.lookup import column_facts, find_column
+from idc_mcp.idc.schema.account import MOST_LISTED, Account, caution, share
+from idc_mcp.idc.schema.accounts import not_here
+from idc_mcp.idc.schema.clinical_values import describe_clinical_column
+from idc_mcp.idc.schema.lookup import (
+    clinical_columns,
+    column_facts,
+    find_clinical,
+    find_column,
+)
 from idc_mcp.idc.sql import contains as contains_text
 from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.idc.vocabulary import suggestions
+from idc_mcp.index import naming
 from idc_mcp.index.release import Column
 from idc_mcp.index.store import Index
-
-MOST_LISTED = 500
-"""The greatest limit of idc_schema."""
 
 MOST_NUMBERS = 200
 """Numbers of more distinct values than that are summed up."""
 
 EXAMPLES = 3
+MOST_OTHERS = 8
+"""Other clinical tables with a column that are named."""
 LONGEST_VALUE = 120
 QUANTILES = {"5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95}
 
-_COUNTED = {"index": "series", "collections_index": "collections"}
+_COUNTED = {"collections_index": "collections"} | dict.fromkeys(
+    ("index", "seg_index", "ann_index", "rtstruct_index", "ct_index", "mr_index", "pt_index",
+     "sm_index", "contrast_index", "volume_geometry_index"),
+    "series",
+)  # fmt: skip
+"""What a row of a table is."""
 _LONG_TEXTS = ("description", "citation")
 _IDENTIFIERS = ("UID", "uuid", "_url", "PatientID")
 
@@ -47,6 +63,9 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
     BadArgument
         `contains` is given for a column that it cannot be looked for in.
     """
+    clinical = _clinical(index, table, name)
+    if clinical:
+        return _of_clinical(index, *clinical, contains, limit)
     schema, column, others = find_column(index, table, name)
     account = Account(
         understood=f"column {schema.name}.{column.name}"
@@ -61,15 +80,16 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
     )
     if others:
         account.notes.append(f"Also a column of {', '.join(others)}.")
-    facts = column_facts(index, schema.name, column.name).get(column.name)
-    if facts is None:
+    if not index.has(schema.name):
+        if index.settings.fetches:
+            index.require(schema.name)
         account.notes.append(not_here(index, schema.name))
         return account
-    rows, nulls, distinct = facts
+    rows, nulls, distinct = column_facts(index, schema.name, column.name)[column.name]
     counted = _COUNTED.get(schema.name, "rows")
     account.about |= {counted: rows, "nulls": share(nulls, rows), "distinct values": distinct}
-    nested = "RECORD" in column.type or column.type.startswith("ARRAY")
-    numeric = column.type in ("INTEGER", "FLOAT") and distinct > MOST_NUMBERS
+    nested = "RECORD" in column.type
+    numeric = column.type.endswith(("INTEGER", "FLOAT")) and distinct > MOST_NUMBERS
     if nested or numeric:
         if contains:
             raise BadArgument(
@@ -78,13 +98,48 @@ def describe_column(index: Index, table: str, name: str, contains: str, limit: i
             )
         account.next = _reading(index, schema.name, column) if nested else []
         if numeric:
-            account.about |= _quantiles(index, schema.name, column.name)
+            account.about |= _quantiles(index, schema.name, column)
         return account
     if _is_identifier(column.name, distinct) and not contains:
         account.about["examples"] = _examples(index, schema.name, column.name)
         account.next = [f"idc_schema(table='{schema.name}', column='{column.name}', contains='…')"]
         return account
-    _add_values(account, index, (schema.name, column.name), contains, limit)
+    _add_values(account, index, schema.name, column, contains, limit)
+    return account
+
+
+def _clinical(index: Index, table: str, name: str) -> tuple[str, str, list[str]] | None:
+    """The clinical table and column that are meant, and the other tables with such a column."""
+    if table:
+        found = find_clinical(index, table)
+        return (found, name, []) if found else None
+    head, _, last = name.rpartition(".")
+    if head and (found := find_clinical(index, head)):
+        return found, last, []
+    try:
+        find_column(index, "", name)
+    except NotFound:
+        if name.strip().lower() in naming.RENAMED_COLUMNS:
+            raise
+        tables = [
+            table
+            for table, column, _ in clinical_columns(index, name.strip())
+            if column.lower() == name.strip().lower()
+        ]
+        if not tables:
+            raise
+        return tables[0], name, tables[1:]
+    return None
+
+
+def _of_clinical(
+    index: Index, table: str, name: str, others: list[str], contains: str, limit: int
+) -> Account:
+    account = describe_clinical_column(index, table, name, contains, limit)
+    if others:
+        shown = ", ".join(others[:MOST_OTHERS])
+        more = f" and {len(others) - MOST_OTHERS} more" if len(others) > MOST_OTHERS else ""
+        account.notes.append(f"Also a column of {shown}{more}: name the table.")
     return account
 
 
@@ -93,20 +148,11 @@ def _is_identifier(name: str, distinct: int) -> bool:
 
 
 def _add_values(
-    account: Account, index: Index, place: tuple[str, str], contains: str, limit: int
+    account: Account, index: Index, table: str, column: Column, contains: str, limit: int
 ) -> None:
-    table, column = place
     counted = _COUNTED.get(table, "rows")
-    kept = f"table_name = {literal(table)} AND column_name = {literal(column)}"
-    most = 5 if column in _LONG_TEXTS else limit
-    if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1"):
-        source = f"SELECT value, rows FROM facts.values WHERE {kept}"
-    else:
-        text = f"CAST({identifier(column)} AS VARCHAR)"
-        source = (
-            f"SELECT {text} AS value, count(*) AS rows FROM {identifier(table)} "
-            f"WHERE {identifier(column)} IS NOT NULL GROUP BY 1"
-        )
+    most = 5 if column.name in _LONG_TEXTS else limit
+    source = _source(index, table, column)
     where = f"WHERE {contains_text('value', contains)}" if contains else ""
     found = index.rows(
         "SELECT value, rows, count(*) OVER (), CAST(sum(rows) OVER () AS BIGINT) "
@@ -117,11 +163,11 @@ def _add_values(
     total = found[0][2]
     if contains:
         account.about |= {"matching values": total, f"matching {counted}": found[0][3]}
-    if column.endswith("Date"):
-        account.about |= _span(index, table, column)
+    if column.name.endswith("Date"):
+        account.about |= _span(index, table, column.name)
     asked = f", contains={contains!r}" if contains else ""
     rest = (
-        f"idc_schema(table='{table}', column='{column}'{asked}, limit={total})"
+        f"idc_schema(table='{table}', column='{column.name}'{asked}, limit={total})"
         if total <= MOST_LISTED
         else "narrow it with contains, or use idc_sql"
     )
@@ -134,27 +180,48 @@ def _add_values(
     if any(len(value) > LONGEST_VALUE for value, *_ in found):
         account.notes.append("Long values are cut (…).")
         account.next.append(
-            f'idc_sql(sql="SELECT {identifier(column)} FROM {_in_call(table)} WHERE …")'
+            f'idc_sql(sql="SELECT {identifier(column.name)} FROM {_in_call(table)} WHERE …")'
         )
+    if column.type.startswith("ARRAY") and found:
+        account.next.append(_containing(table, column, found[0][0]))
 
 
-def _no_value(index: Index, table: str, column: str, contains: str) -> NotFound:
+def _source(index: Index, table: str, column: Column) -> str:
+    """A query of the values of a column, as text, and the rows that have each."""
+    kept = f"table_name = {literal(table)} AND column_name = {literal(column.name)}"
+    if index.row(f"SELECT 1 FROM facts.values WHERE {kept} LIMIT 1"):
+        return f"SELECT value, rows FROM facts.values WHERE {kept}"
+    return (
+        "SELECT CAST(value AS VARCHAR) AS value, count(*) AS rows "
+        f"FROM ({_each(table, column)}) WHERE value IS NOT NULL GROUP BY 1"
+    )
+
+
+def _each(table: str, column: Column) -> str:
+    """A query of the values of a column, one a row that has it."""
+    name = identifier(column.name)
+    if column.type.startswith("ARRAY"):
+        name = f"unnest(list_distinct({name}))"
+    return f"SELECT {name} AS value FROM {identifier(table)}"
+
+
+def _no_value(index: Index, table: str, column: Column, contains: str) -> NotFound:
     known = [
         str(row[0])
         for row in index.rows(
-            f"SELECT CAST({identifier(column)} AS VARCHAR), count(*) FROM {identifier(table)} "
-            f"WHERE {identifier(column)} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 20000"
+            f"SELECT value FROM ({_source(index, table, column)}) ORDER BY rows DESC LIMIT 20000"
         )
     ]
     lower = {value.lower() for value in known}
     words = [
-        word for word in suggestions(column, contains) if any(word.lower() in v for v in lower)
+        word for word in suggestions(column.name, contains) if any(word.lower() in v for v in lower)
     ]
     close = [value[:LONGEST_VALUE] for value in nearest(contains, known, limit=5)]
     return NotFound(
-        f"No value of {table}.{column} contains '{contains}'.",
+        f"No value of {table}.{column.name} contains '{contains}'.",
         nearest=list(dict.fromkeys([*words, *close]))[:5],
-        next_step=f"idc_schema(table='{table}', column='{column}') shows the most frequent values",
+        next_step=f"idc_schema(table='{table}', column='{column.name}') shows the most frequent "
+        "values",
     )
 
 
@@ -167,11 +234,10 @@ def _examples(index: Index, table: str, column: str) -> list[str]:
     return [str(row[0]) for row in found]
 
 
-def _quantiles(index: Index, table: str, column: str) -> dict[str, Any]:
-    name = identifier(column)
+def _quantiles(index: Index, table: str, column: Column) -> dict[str, Any]:
     least, middle, greatest = index.rows(
-        f"SELECT min({name}), quantile_disc({name}, {list(QUANTILES.values())}), max({name}) "
-        f"FROM {identifier(table)}"
+        f"SELECT min(value), quantile_disc(value, {list(QUANTILES.values())}), max(value) "
+        f"FROM ({_each(table, column)})"
     )[0]
     return {"min": least, **dict(zip(QUANTILES, middle, strict=True)), "max": greatest}
 
@@ -190,17 +256,20 @@ def _reading(index: Index, table: str, column: Column) -> list[str]:
     if column.type == "ARRAY OF RECORD":
         return [
             f'idc_sql(sql="SELECT {key}, item.* FROM {_in_call(table)}, '
-            f'unnest({name}) AS part(item)")',
+            f'unnest({_in_call(column.name)}) AS part(item)")',
             f"fields of item: {fields}",
         ]
-    if column.type.startswith("ARRAY"):
-        return [
-            f"idc_sql(sql=\"SELECT * FROM {_in_call(table)} WHERE list_contains({name}, 'value')\")"
-        ]
     return [
-        f'idc_sql(sql="SELECT {key}, {name}.* FROM {_in_call(table)}")',
+        f'idc_sql(sql="SELECT {key}, {_in_call(column.name)}.* FROM {_in_call(table)}")',
         f"fields: {fields}",
     ]
+
+
+def _containing(table: str, column: Column, value: str) -> str:
+    """The call that finds the rows of an array column that hold a value."""
+    held = literal(value) if column.type.endswith("STRING") else value
+    condition = f"list_contains({identifier(column.name)}, {held})".replace('"', '\\"')
+    return f'idc_sql(sql="SELECT {column_key(table)} FROM {_in_call(table)} WHERE {condition}")'
 
 
 def column_key(table: str) -> str:
@@ -208,12 +277,14 @@ def column_key(table: str) -> str:
     return {
         "collections_index": "collection_id",
         "analysis_results_index": "analysis_result_id",
+        "clinical_index": "short_table_name",
+        "version_metadata_index": "idc_version",
     }.get(table, "SeriesInstanceUID")
 
 
-def _in_call(table: str) -> str:
-    """A table's name inside the quotes of a call that is written out."""
-    return identifier(table).replace('"', '\\"')
+def _in_call(name: str) -> str:
+    """A table's or column's name inside the quotes of a call that is written out."""
+    return identifier(name).replace('"', '\\"')
 
 
 def _shortened(value: str, contains: str) -> str:

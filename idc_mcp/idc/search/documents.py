@@ -53,6 +53,8 @@ class Document:
         Series by modality, for collections and analysis results.
     sources
         The collections that an analysis result is on.
+    clinical, series
+        For what is clinical, where it stands, and the series of the patients who have it.
     """
 
     kind: Kind
@@ -66,6 +68,26 @@ class Document:
     facets: dict[str, list[str]] = field(default_factory=dict)
     modalities: dict[str, int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    clinical: Clinical | None = None
+    series: int | None = None
+
+    @property
+    def counted(self) -> int | None:
+        """Series that have the value; None where they were not counted."""
+        return self.series if self.clinical or self.table == "ann_group_index" else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Clinical:
+    """Where a clinical table, column or value stands: the latter two empty for a table.
+
+    `code` is None for a column; `collections` are those whose table it is.
+    """
+
+    table: str
+    column: str = ""
+    code: str | None = None
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

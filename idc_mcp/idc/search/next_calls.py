@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from idc_mcp.idc.search.documents import DERIVED, Document, Documents, Kind
+from idc_mcp.idc.search.further import filter_of
 from idc_mcp.idc.search.query import Query, Term
 from idc_mcp.idc.search.ranking import ONLY_DESCRIBED, Hit
+from idc_mcp.idc.search.special_calls import clinical_call, special_filters
 from idc_mcp.idc.search.words import joined, spaced, words_of
 from idc_mcp.idc.vocabulary import COMMERCIAL, GENERIC, SPELLED_OUT
 
@@ -33,11 +35,16 @@ def next_calls(
     `likely` is the collection or analysis result that the query is most about.
     """
     columns, tables = ([hit.document for hit in ranked.get(kind, ())] for kind in _SCHEMA)
-    asked = columns and (any(term.columns for term in query.terms) or _named(columns[0], query))
     describe = f"idc_describe(identifier='{likely.name}')" if likely else ""
     wanted = _wanted(query, ranked, documents)
+    asked = columns and (_asks_for_column(query, wanted) or _named(columns[0], query))
+    if clinical := clinical_call(query, ranked):
+        return [call for call in (clinical, wanted.call(query) or describe) if call]
+    if tables and tables[0].clinical and joined(tables[0].clinical.table) in joined(query.text):
+        calls = [f"idc_schema(table='{tables[0].clinical.table}')", describe]
+        return [call for call in calls if call]
     if likely and joined(likely.name) in query.names:
-        exact = _named_filters(query, likely).call(query)
+        exact = _named_filters(query, likely, ranked).call(query)
         places = query.names[joined(likely.name)]
         unsaid = any(query.terms[place] in wanted.beyond for place in places)
         if unsaid or _one_token(likely.name, query):
@@ -48,13 +55,30 @@ def next_calls(
         return [describe, _Wanted({f"{likely.kind}_id": likely.name}).call(query)]
     filters = wanted.call(query)
     calls = [describe, filters] if wanted.left else [filters]
-    if asked or (columns and not likely):
+    measured = any(term.measure for term in query.terms) and bool(filters)
+    if asked or (columns and not likely and not measured):
         calls.insert(0, f"idc_schema(table='{columns[0].table}', column='{columns[0].name}')")
         if query.filters:
             calls = [filters, calls[0]]
     elif tables and not likely:
-        calls.append(f"idc_schema(table='{tables[0].name}')")
-    return [call for call in dict.fromkeys((*calls, describe)) if call][:2]
+        name = tables[0].clinical.table if tables[0].clinical else tables[0].name
+        calls.append(f"idc_schema(table='{name}')")
+    calls = [call for call in dict.fromkeys((*calls, describe)) if call][:2]
+    values = [hit.document for hit in ranked.get("value", ())]
+    if not calls and values and values[0].table:
+        column = values[0].clinical.column if values[0].clinical else values[0].text
+        calls = [f"idc_schema(table='{values[0].table}', column='{column}')"]
+    return calls
+
+
+def _asks_for_column(query: Query, wanted: _Wanted) -> bool:
+    """Whether the query names a column, and no filter already says what is asked of it."""
+    return any(
+        filter_of(*name.split(".", 1)) not in wanted.filters
+        for term in query.terms
+        if not term.measure
+        for name in term.columns
+    )
 
 
 def _one_token(name: str, query: Query) -> bool:
@@ -104,9 +128,10 @@ class _Wanted:
 
 def _wanted(query: Query, ranked: Mapping[Kind, Sequence[Hit]], documents: Documents) -> _Wanted:
     """The filters of idc_cohort that say the query, where something answers to them."""
-    wanted = _Wanted(dict(query.filters))
+    special = special_filters(query, ranked)
+    wanted = _Wanted({**query.filters, **special.filters})
     filters = wanted.filters
-    codes, images = _modalities(query.terms)
+    codes, images = _modalities(query.terms, special.modality)
     if codes:
         filters["Modality"] = _one_or_list(codes)
     left, texts = list(images), list[Term]()
@@ -115,10 +140,12 @@ def _wanted(query: Query, ranked: Mapping[Kind, Sequence[Hit]], documents: Docum
         for item in documents.items
         if item.kind == "collection" and (not codes or set(codes) & set(item.modalities))
     ]
-    disease = any(term.word in GENERIC or _is_disease(term, inside) for term in query.terms)
-    parts = None if disease else _body_parts(query, inside, documents)
+    terms = [term for place, term in enumerate(query.terms) if place not in special.said]
+    left += [term for term in query.terms if term.measure and not term.measure.filter]
+    disease = any(term.word in GENERIC or _is_disease(term, inside) for term in terms)
+    parts = None if disease else _body_parts(terms, inside, documents)
     # The body part last: whether a collection has it depends on what the others took.
-    for term in sorted(query.terms, key=lambda term: bool(parts and parts[0] is term)):
+    for term in sorted(terms, key=lambda term: bool(parts and parts[0] is term)):
         if term.modalities or term.columns or (term.weak and not _alone(term, query)):
             continue
         if term.filter:
@@ -181,18 +208,21 @@ def _list_collections(
     ]
 
 
-def _named_filters(query: Query, named: Document) -> _Wanted:
+def _named_filters(query: Query, named: Document, ranked: Mapping[Kind, Sequence[Hit]]) -> _Wanted:
     """The filters for a collection or analysis result by its name, and what is asked of it."""
-    wanted = _Wanted({f"{named.kind}_id": named.name, **query.filters})
     inside = query.names[joined(named.name)]
+    special = special_filters(query, ranked, inside)
+    wanted = _Wanted({f"{named.kind}_id": named.name, **query.filters, **special.filters})
     terms = [term for place, term in enumerate(query.terms) if place not in inside]
-    codes, images = _modalities(terms)
+    codes, images = _modalities(terms, special.modality)
     wanted.left += [term.text for term in images]
     if here := [code for code in codes if code in named.modalities]:
         wanted.filters["Modality"] = _one_or_list(here)
     else:
         wanted.left += [term.text for term in terms if term.modalities and term not in images]
     for term in terms:
+        if query.terms.index(term) in special.said:
+            continue
         if term.modalities or term.columns or term.weak:
             continue
         if term.filter:
@@ -206,14 +236,18 @@ def _one_or_list(values: list[str]) -> object:
     return values[0] if len(values) == 1 else values
 
 
-def _modalities(terms: Sequence[Term]) -> tuple[list[str], list[Term]]:
+def _modalities(terms: Sequence[Term], annotations: str = "") -> tuple[list[str], list[Term]]:
     """The codes asked for: of annotations and images the annotations, which no image is.
 
-    The second are the terms of the images then.
+    The second are the terms of the images then. Where a filter says what was annotated, and
+    `annotations` by which modality, it takes the images too: they are what is asked for.
     """
     terms = [term for term in terms if term.modalities]
     derived = [term for term in terms if set(term.modalities) <= DERIVED]
     images = [term for term in terms if term not in derived] if derived else []
+    if annotations:
+        codes = [code for term in images for code in term.modalities]
+        return list(dict.fromkeys(codes)) or [annotations], []
     chosen = derived or terms
     return list(dict.fromkeys(code for term in chosen for code in term.modalities)), images
 
@@ -231,7 +265,7 @@ def _is_disease(term: Term, collections: Sequence[Document]) -> bool:
 
 
 def _body_parts(
-    query: Query, collections: Sequence[Document], documents: Documents
+    terms: Sequence[Term], collections: Sequence[Document], documents: Documents
 ) -> tuple[Term, list[str]] | None:
     """The one word that is a body part, where BodyPartExamined finds more than the diseases.
 
@@ -239,7 +273,7 @@ def _body_parts(
     collections that are about them, a chest is not.
     """
     found = []
-    for term in query.terms:
+    for term in terms:
         if term.modalities or term.columns or term.filter or term.weak:
             continue
         words = {word for word, weight in term.alternatives.items() if weight >= 0.9}
@@ -252,9 +286,12 @@ def _body_parts(
         }
         inside = [item for item in collections if values & {*item.facets.get("body part", ())}]
         texts = max(
-            len(_having(collections, name, word))
-            for name in ("cancer_types", "tumor_locations")
-            for word in words
+            (
+                len(_having(collections, name, word))
+                for name in ("cancer_types", "tumor_locations")
+                for word in words
+            ),
+            default=0,
         )
         if len(inside) > texts:
             found.append((term, sorted(values)))

@@ -7,12 +7,22 @@ like it; each with a weight.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from typing import Protocol
 
 from idc_mcp.idc import vocabulary
 from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.search.documents import Documents
+from idc_mcp.idc.search.measures import Measure, read_measures
+from idc_mcp.idc.search.phrases import (
+    known_words,
+    makers,
+    phrases,
+    same_words,
+    special_phrases,
+)
+from idc_mcp.idc.search.special_words import SEQUENCES
 from idc_mcp.idc.search.words import joined, plain_words, stem, words_of
 
 SAME_WEIGHT, LONGER_WEIGHT, NEAR_WEIGHT = 0.95, 0.6, 0.45
@@ -29,7 +39,8 @@ class Term:
 
     `alternatives` are words of the inverted index with weights; `modalities` the codes it
     stands for; `word` is what to look for in a text; `filter` a filter's name and values, where
-    the term says just that.
+    the term says just that; `special` the words that mean it in the specialised and clinical
+    tables alone, and `measure` the number or stage that it is.
     """
 
     text: str
@@ -39,11 +50,30 @@ class Term:
     columns: tuple[str, ...] = ()
     known: bool = True
     filter: tuple[str, list[str]] | None = None
+    special: frozenset[str] = frozenset()
+    measure: Measure | None = None
+    shares: dict[str, float] = field(init=False)
+    """What words of those tables say about the term: `alternatives` and `special`."""
+
+    def __post_init__(self) -> None:
+        self.shares = dict.fromkeys(self.special, SAME_WEIGHT)
+        for word, weight in self.alternatives.items():
+            self.shares[word] = max(weight, self.shares.get(word, 0.0))
 
     @property
     def weak(self) -> bool:
         """Too general to be a match by itself."""
         return self.word in vocabulary.WEAK
+
+
+class Lexicon(Protocol):
+    """Words that stand in what is looked up for a query, beside those of the documents."""
+
+    def spelling(self) -> Mapping[str, int]:
+        """Words worth correcting a typing error to, with how often they occur."""
+
+    def knows(self, words: Iterable[str]) -> bool:
+        """Whether one of the words stands anywhere there."""
 
 
 @dataclass(slots=True)
@@ -62,12 +92,20 @@ class Query:
     filters: dict[str, object] = field(default_factory=dict)
     unsearched: list[str] = field(default_factory=list)
 
+    def is_sequence(self, term: Term) -> bool:
+        """Whether the term is a kind of MR series, which only descriptions of series name."""
+        return term.word in SEQUENCES and any("MR" in other.modalities for other in self.terms)
+
     @property
     def understood(self) -> str:
         """How the query was read, for the answer."""
         parts = []
         for term in self.terms:
-            if term.modalities:
+            if term.measure and term.text.lower() != term.measure.meaning.lower():
+                parts.append(f"{term.text} = {term.measure.meaning}")
+            elif term.measure:
+                parts.append(term.text)
+            elif term.modalities:
                 parts.append(f"{term.text} = Modality {'/'.join(term.modalities)}")
             elif term.filter and term.filter[0] == "species":
                 parts.append(f"{term.text} = species {'/'.join(term.filter[1])}")
@@ -87,48 +125,15 @@ class Query:
         return read
 
 
-@cache
-def _phrases() -> dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Words that mean modalities or columns: words of the phrase to (modalities, columns)."""
-    found: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    for code, (_, phrases) in vocabulary.MODALITIES.items():
-        for phrase in phrases:
-            key = tuple(words_of(phrase))
-            codes, columns = found.get(key, ((), ()))
-            found[key] = ((*codes, code) if code not in codes else codes, columns)
-    for phrase, names in vocabulary.COLUMN_WORDS.items():
-        key = tuple(words_of(phrase))
-        codes, _ = found.get(key, ((), ()))
-        found[key] = (codes, names)
-    return found
-
-
-@cache
-def _makers() -> dict[tuple[str, ...], tuple[str, ...]]:
-    return {tuple(words_of(said)): patterns for said, patterns in vocabulary.MAKERS.items()}
-
-
-@cache
-def _same() -> dict[str, tuple[str, ...]]:
-    return {word: group for group in vocabulary.SAME for word in group}
-
-
-@cache
-def _vocabulary() -> frozenset[str]:
-    """Every single word that the vocabulary knows."""
-    words = {word for phrase in (*_phrases(), *_makers()) for word in phrase}
-    words |= set(_same()) | set(vocabulary.NEAR) | vocabulary.WEAK
-    return frozenset(words)
-
-
-def read_query(text: str, documents: Documents) -> Query:
+def read_query(text: str, documents: Documents, lexicon: Lexicon) -> Query:
     """Read a query against the words of a release."""
     query = Query(text)
-    typed = [(word, stem(word)) for word in plain_words(text)]
+    rest, measures = read_measures(text)
+    typed = [(word, stem(word)) for word in plain_words(rest)]
     typed = [pair for pair in typed if not vocabulary.STOPWORDS & {*pair}]
     words = [word for _, word in typed]
     for place, word in enumerate(words):
-        if better := _correction(word, documents):
+        if better := _correction(word, documents, lexicon):
             query.corrected[word] = better
             words[place] = better
     place = 0
@@ -139,20 +144,34 @@ def read_query(text: str, documents: Documents) -> Query:
         length = _length(words, place, documents)
         term = _term(tuple(words[place : place + length]), documents)
         term.text = " ".join(word for word, _ in typed[place : place + length])
-        if term.known:
+        of_mr = term.word in SEQUENCES and "MR" in _codes(words)
+        if term.known or of_mr or lexicon.knows(term.special | {term.word}):
             query.terms.append(term)
         else:
             query.unknown.append(term.text)
         place += length
+    query.terms += [_measured(measure) for measure in measures]
     _find_names(query, documents)
     return query
+
+
+def _codes(words: list[str]) -> set[str]:
+    """The modalities that single words mean."""
+    return {code for word in words for code in phrases().get((word,), ((), ()))[0]}
+
+
+def _measured(measure: Measure) -> Term:
+    return Term(
+        measure.text, measure.word, dict(measure.words), columns=measure.columns, measure=measure
+    )
 
 
 def _length(words: list[str], place: int, documents: Documents) -> int:
     """How many words from there are one idea."""
     for length in range(min(LONGEST_PHRASE, len(words) - place), 1, -1):
         phrase = tuple(words[place : place + length])
-        if phrase in _phrases() or phrase in _makers() or "".join(phrase) in documents.columns:
+        known = phrase in phrases() or phrase in makers() or phrase in special_phrases()
+        if known or "".join(phrase) in documents.columns:
             return length
     return 1
 
@@ -223,7 +242,7 @@ def _find_names(query: Query, documents: Documents) -> None:
 
 
 def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
-    codes, columns = _phrases().get(phrase, ((), ()))
+    codes, columns = phrases().get(phrase, ((), ()))
     if not columns and (name := documents.columns.get("".join(phrase))):
         columns = (f"index.{name}",)
     alternatives = {f"modality:{code}": 1.0 for code in codes}
@@ -233,8 +252,8 @@ def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
         share = 0.6 if codes else 1.0
         for word, weight in _alternatives(phrase[0], documents).items():
             alternatives[word] = max(alternatives.get(word, 0.0), weight * share)
-    makers = _makers().get(phrase, ())
-    for pattern in makers:
+    maker = makers().get(phrase, ())
+    for pattern in maker:
         alternatives.setdefault(words_of(pattern)[0], SAME_WEIGHT)
     if 0 < len(codes) <= 2:
         for code in codes:
@@ -242,12 +261,16 @@ def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
                 if " " not in other and len(other) > 2:
                     alternatives.setdefault(words_of(other)[0], NEAR_WEIGHT)
     known = any(word in documents.postings for word in alternatives)
-    fixed = ("Manufacturer", list(makers)) if makers else None
-    return Term(" ".join(phrase), phrase[-1], alternatives, codes, columns, known, fixed)
+    special = frozenset(special_phrases().get(phrase, ()))
+    fixed = ("Manufacturer", list(maker)) if maker else None
+    return Term(
+        " ".join(phrase), phrase[-1], alternatives, codes, columns, known, fixed,
+        special,
+    )  # fmt: skip
 
 
 def _alternatives(word: str, documents: Documents) -> dict[str, float]:
-    group = _same().get(word, (word,))
+    group = same_words().get(word, (word,))
     found = {word: 1.0}
     for same in group:
         found.setdefault(same, SAME_WEIGHT)
@@ -257,28 +280,30 @@ def _alternatives(word: str, documents: Documents) -> dict[str, float]:
                 found.setdefault(longer, LONGER_WEIGHT)
     for member in group:
         for near in vocabulary.NEAR.get(member, ()):
-            for same in _same().get(near, (near,)):
+            for same in same_words().get(near, (near,)):
                 found.setdefault(same, NEAR_WEIGHT)
     return found
 
 
-def _correction(word: str, documents: Documents) -> str | None:
+def _correction(word: str, documents: Documents, lexicon: Lexicon) -> str | None:
     """The word that was meant, where this one is known to nobody."""
     if len(word) < SHORTEST_CORRECTED or not word.isalpha():
         return None
     if word in vocabulary.SQL_WORDS | vocabulary.STOPWORDS | vocabulary.NEGATIONS:
         return None
-    if word in _vocabulary() or word in documents.spelling:
+    further = lexicon.spelling()
+    if word in known_words() or word in documents.spelling or word in further:
         return None
     longer = [known for known in documents.spelling if known.startswith(word)]
     close = [known for known in longer if len(known) - len(word) <= 3]
-    if close:
+    if close and not lexicon.knows([word]):
         return max(close, key=lambda known: documents.spelling[known])
-    if longer or word in documents.postings:
+    if longer or close or word in documents.postings:
         return None
     from rapidfuzz import distance, fuzz, process  # noqa: PLC0415  only where a word is unknown
 
-    candidates = [known for known in {*documents.spelling, *_vocabulary()} if len(known) >= 4]
+    candidates = {*documents.spelling, *known_words(), *further}
+    candidates = {known for known in candidates if len(known) >= 4}
     found = [
         hit
         for hit in process.extract(word, candidates, scorer=fuzz.ratio, limit=10)
@@ -287,4 +312,4 @@ def _correction(word: str, documents: Documents) -> str | None:
     if not found:
         return None
     best = max(found, key=lambda hit: (hit[1], documents.spelling.get(str(hit[0]), 0)))
-    return str(best[0])
+    return None if lexicon.knows([word]) else str(best[0])

@@ -36,10 +36,9 @@ class Hit:
 
 
 def rank(
-    query: Query, documents: Documents, kinds: Iterable[Kind], *, lenient: bool
+    query: Query, hits: Iterable[Hit], kinds: Iterable[Kind], *, lenient: bool
 ) -> dict[Kind, list[Hit]]:
     """The hits of each kind, best first; `lenient` keeps what only a description says."""
-    hits = _match(query, documents, 0.0 if lenient else FLOOR)
     by_kind: dict[Kind, list[Hit]] = {kind: [] for kind in kinds}
     for hit in hits:
         if hit.document.kind in by_kind:
@@ -47,8 +46,9 @@ def rank(
     return {kind: _rank(kind, found, query, lenient) for kind, found in by_kind.items()}
 
 
-def _match(query: Query, documents: Documents, floor: float) -> list[Hit]:
-    """Every document that any term matches by more than `floor`."""
+def match(query: Query, documents: Documents, *, lenient: bool) -> list[Hit]:
+    """Every document that any term matches by more than a mention; `lenient` takes those too."""
+    floor = 0.0 if lenient else FLOOR
     by_term: list[dict[int, float]] = []
     for term in query.terms:
         scores: dict[int, float] = {}
@@ -118,7 +118,10 @@ def _demand_modalities(hit: Hit, terms: list[Term]) -> None:
 
 
 def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
-    """Values by score, those of a column that has many matches taking turns with the others."""
+    """Values by score, those of a column that has many matches taking turns with the others.
+
+    The clinical columns count as one: every collection has its own.
+    """
     kept = []
     for hit in hits:
         if max([hit.terms[place] for place in strong]) < LEAST_OF_VALUE:
@@ -134,8 +137,9 @@ def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
     ordered = _sorted(hit for hit in kept if hit.score >= 0.3 * top)
     turns: dict[str, int] = {}
     for hit in ordered:
-        turn = turns.get(hit.document.text, 0)
-        turns[hit.document.text] = turn + 1
+        column = "clinical" if hit.document.clinical else hit.document.text
+        turn = turns.get(column, 0)
+        turns[column] = turn + 1
         hit.score -= min(1.35, 0.45 * turn)
     return _sorted(ordered)
 
@@ -150,8 +154,19 @@ def _rank_schema(hits: list[Hit], strong: list[int], lenient: bool) -> list[Hit]
         ]
         if kept:
             top = max(hit.score for hit in kept)
-            return _sorted(hit for hit in kept if hit.score >= 0.5 * top)
+            return _in_turns(_sorted(hit for hit in kept if hit.score >= 0.5 * top))
     return []
+
+
+def _in_turns(ordered: list[Hit]) -> list[Hit]:
+    """Clinical columns of the same name, of which many collections have one, after others."""
+    turns: dict[str, int] = {}
+    for hit in ordered:
+        if hit.document.clinical and hit.document.kind == "column":
+            name = hit.document.name.lower()
+            turn = turns[name] = turns.get(name, -1) + 1
+            hit.score += 0.05 * log10(1 + hit.document.size) - min(0.6, 0.15 * turn)
+    return _sorted(ordered)
 
 
 def _sorted(hits: Iterable[Hit]) -> list[Hit]:

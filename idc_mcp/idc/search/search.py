@@ -7,13 +7,14 @@ means is read by `query`; here they meet and are ranked.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound, quoted
 from idc_mcp.idc.cautions import SEGMENTED_ANATOMY
 from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.search.clinical import is_clinical
 from idc_mcp.idc.search.documents import (
     DERIVED,
     KINDS,
@@ -22,9 +23,10 @@ from idc_mcp.idc.search.documents import (
     Kind,
     build_documents,
 )
+from idc_mcp.idc.search.further import Further, absent_for, filter_of, through_clinical
 from idc_mcp.idc.search.next_calls import next_calls
 from idc_mcp.idc.search.query import Query, Term, read_query
-from idc_mcp.idc.search.ranking import ONLY_DESCRIBED, Hit, rank
+from idc_mcp.idc.search.ranking import ONLY_DESCRIBED, Hit, match, rank
 from idc_mcp.idc.search.words import joined, words_of
 from idc_mcp.index.store import Index
 
@@ -45,6 +47,9 @@ _SHARES: dict[Kind, float] = {
 }  # fmt: skip
 """Of the limit, where the caller named no kinds: one answer has room for so much."""
 
+_LISTED = 6
+"""Values of a first answer."""
+
 _LABELS = {"cancer_types": "", "tumor_locations": "", "species": "", "name": "named "}
 
 
@@ -60,6 +65,8 @@ class Found:
     tables: Table | None = None
     notes: list[str] = field(default_factory=list)
     next: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    """Tables that might have answered and whose values are not on this machine."""
 
 
 class SearchIndex:
@@ -67,15 +74,14 @@ class SearchIndex:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self._documents: Documents | None = None
+        self.further = Further(index)
         self._guard = threading.Lock()
 
     def documents(self) -> Documents:
-        """The documents, collected once."""
+        """The documents, collected once and again when tables are added."""
         with self._guard:
-            if self._documents is None:
-                self._documents = build_documents(self.index)
-            return self._documents
+            self.further.spelling()
+            return self.index.once("search documents", lambda: build_documents(self.index))
 
     def search(self, query: str, kinds: Sequence[Kind] = (), limit: int = 10) -> Found:
         """The best matches of each kind.
@@ -96,20 +102,28 @@ class SearchIndex:
         """
         _check(query, kinds)
         documents = self.documents()
-        read = read_query(query, documents)
-        ranked = rank(read, documents, kinds or KINDS, lenient=bool(kinds))
+        read = read_query(query, documents, self.further)
+        known = match(read, documents, lenient=bool(kinds))
+        further = self.further.hits(read, known, clinical=bool(kinds))
+        ranked = rank(read, [*known, *further], kinds or KINDS, lenient=bool(kinds))
         if not any(ranked.values()):
-            ranked = rank(read, documents, kinds or KINDS, lenient=True)
+            known = match(read, documents, lenient=True)
+            ranked = rank(read, [*known, *further], kinds or KINDS, lenient=True)
+        absent = absent_for(read, ranked, self.further.absent(), kinds)
         if not any(ranked.values()):
-            raise _nothing(query, read, kinds, documents)
-        found = Found(read.understood, notes=_notes(read, ranked))
+            raise _nothing(query, read, kinds, documents, absent)
+        through = through_clinical(ranked)
+        found = Found(read.understood, notes=_notes(read, ranked, through), absent=absent)
         for kind, best in ranked.items():
             if best:
                 name, columns = _TABLES[kind]
                 most = limit if kinds else max(1, int(limit * _SHARES[kind]))
                 left = max(0, len(best) - most)
                 rest = f"again with kinds='{kind}', limit={min(100, len(best))}" if left else ""
-                rows = [_row(kind, hit, read) for hit in best[:most]]
+                shown = best[:most]
+                if kind == "value":
+                    self.further.count_series([hit.document for hit in shown])
+                rows = [_row(kind, hit, read, through) for hit in shown]
                 table = Table(columns=list(columns), rows=rows, more=left, rest=rest)
                 setattr(found, name, table)
         found.next = next_calls(read, ranked, _most_likely(ranked, read), documents)
@@ -148,19 +162,29 @@ def _most_likely(ranked: dict[Kind, list[Hit]], query: Query) -> Document | None
     return best.document
 
 
-def _row(kind: Kind, hit: Hit, query: Query) -> list[object]:
+def _row(kind: Kind, hit: Hit, query: Query, through: Mapping[str, str]) -> list[object]:
     document = hit.document
     match kind:
         case "collection":
-            return [document.name, document.patients, _why(document, query)]
+            why = _why(document, query)
+            clinical = through.get(document.name)
+            return [document.name, document.patients, f"{why}; {clinical}" if clinical else why]
         case "analysis_result":
             return [document.name, document.size, _why(document, query)]
         case "value":
-            return [document.text, document.name, document.size]
+            return [_column_of(document), document.name, document.counted]
         case "table":
             return [document.name, document.size or "not here", _short(document.text)]
         case _:
             return [document.table, document.name, _short(document.text)]
+
+
+def _column_of(document: Document) -> str:
+    """A column of a specialised table by the filter that takes its values, else by its name."""
+    if document.clinical or document.table in ("index", "collections_index"):
+        return document.text
+    named = filter_of(document.table, document.text)
+    return named or f"{document.table}.{document.text}"
 
 
 def _why(document: Document, query: Query) -> str:
@@ -208,7 +232,7 @@ def _short(text: str) -> str:
     return plain if len(plain) <= SHORT else f"{plain[: SHORT - 1].rstrip()}…"
 
 
-def _notes(query: Query, ranked: dict[Kind, list[Hit]]) -> list[str]:
+def _notes(query: Query, ranked: dict[Kind, list[Hit]], through: Mapping[str, str]) -> list[str]:
     notes = []
     best = ranked.get("collection")
     if best:
@@ -217,21 +241,35 @@ def _notes(query: Query, ranked: dict[Kind, list[Hit]]) -> list[str]:
             term.text
             for term, score in zip(query.terms, hit.terms, strict=True)
             if score <= ONLY_DESCRIBED and not term.weak and not (term.columns and query.filters)
+            if not (term.measure or query.is_sequence(term) or _of_series(term))
+            if not (is_clinical(term) and through.get(hit.document.name))
         ]
         if missed and len(missed) < len(query.terms):
             notes.append(f"Collections are matched without {quoted(missed)}.")
     segments = any({"SEG", "RTSTRUCT"} & set(term.modalities) for term in query.terms)
     if segments and any(not term.modalities and not term.weak for term in query.terms):
-        notes.append(SEGMENTED_ANATOMY)
+        structures = any(
+            hit.document.table == "seg_index" for hit in ranked.get("value", ())[:_LISTED]
+        )
+        notes += [] if structures else [SEGMENTED_ANATOMY]
     return notes
 
 
-def _nothing(query: str, read: Query, kinds: Sequence[str], documents: Documents) -> NotFound:
+def _of_series(term: Term) -> bool:
+    """Whether the term names a column of a specialised table, which no collection matches."""
+    tables = {name.split(".")[0] for name in term.columns}
+    return bool(tables) and not tables & {"index", "collections_index", "analysis_results_index"}
+
+
+def _nothing(
+    query: str, read: Query, kinds: Sequence[str], documents: Documents, absent: Sequence[str]
+) -> NotFound:
     if read.terms and kinds:
         return NotFound(
             f"Nothing among {', '.join(kinds)} matches {query!r} (read as: {read.understood}).",
             next_step=f"idc_search(query={query!r}) looks among every kind",
         )
+    unsearched = f"; nor are values of {', '.join(absent)}, not on this machine" if absent else ""
     names = [
         item.name
         for item in documents.items
@@ -239,7 +277,8 @@ def _nothing(query: str, read: Query, kinds: Sequence[str], documents: Documents
     ]
     return NotFound(
         f"Nothing matches {query!r} among collections, analysis results, tables, columns and "
-        "values (SeriesDescription is not searched).",
+        "values (SeriesDescription is not searched"
+        f"{unsearched}).",
         nearest=nearest(query, names, limit=5),
         next_step="try a disease, organ or modality; idc_schema(table='index', "
         f"column='SeriesDescription', contains={query[:40]!r}) looks into series descriptions",

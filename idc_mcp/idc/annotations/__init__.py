@@ -1,0 +1,1 @@
+"""What was made from images, and the images that something was made from."""

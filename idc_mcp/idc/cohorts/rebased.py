@@ -1,0 +1,129 @@
+"""An older cohort's definition, as plain data of the installed release.
+
+Its identifiers and filter values are kept where the installed release has them; what it lacks is
+collected by name. Filters keep the values that matched when the cohort was made: values that have
+come since are not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from idc_mcp.errors import NotFound
+from idc_mcp.idc.cohorts.conditions import NULL
+from idc_mcp.idc.cohorts.definitions import PRIOR_KIND, Definition
+from idc_mcp.idc.cohorts.files import CohortFiles
+from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.cohorts.superseded import PATIENT_NAME
+from idc_mcp.idc.facts import values_of
+from idc_mcp.idc.identifiers import COLUMN
+from idc_mcp.idc.sql import literals
+from idc_mcp.index.store import Index
+
+Load = Callable[[dict[str, Any]], Definition]
+
+_BASES = ("identifiers", "within", "series")
+
+
+@dataclass
+class Rebased:
+    """Makes definitions of the installed release from older ones.
+
+    With `revised`, a series named by its version is meant in the version of today, whichever was
+    named; without, only versions that are served still. `given` is SQL that yields the series of
+    a kept set, `load` makes a definition of plain data.
+    """
+
+    index: Index
+    files: CohortFiles
+    load: Load
+    given: Callable[[dict[str, Any]], str]
+    revised: bool
+    gone: list[str] = field(default_factory=list)
+    """What the installed release does not have, by name."""
+    problems: list[str] = field(default_factory=list)
+    """Why a definition, or one within it, has nothing there."""
+
+    def definition(self, content: dict[str, Any]) -> Definition | None:
+        """The definition on the installed release; None where nothing of it is there."""
+        made: dict[str, Any] = {"release": self.index.release.name}
+        if content.get("identifiers"):
+            made["identifiers"] = self._identifiers(content["identifiers"])
+        if content.get("within"):
+            within = [found for one in content["within"] if (found := self.definition(one))]
+            within.sort(key=lambda found: found.handle)
+            made["within"] = [found.canonical() for found in within]
+        if content.get("series") and (series := self._series(content["series"])):
+            made["series"] = series
+        had_base = any(content.get(base) for base in _BASES)
+        if had_base and not any(made.get(base) for base in _BASES):
+            return None
+        made |= {key: content[key] for key in ("use",) if key in content}
+        if content.get("filters"):
+            made["filters"] = self._filters(content["filters"])
+        try:
+            return self.load(made)
+        except NotFound as error:
+            self.problems.append(error.what)
+            return None
+
+    def _identifiers(self, pairs: list[list[str]]) -> list[list[str]]:
+        by_kind: dict[str, list[str]] = {}
+        for kind, value in pairs:
+            by_kind.setdefault(kind, []).append(value)
+        found: set[tuple[str, str]] = set()
+        for kind, values in by_kind.items():
+            if kind in ("series", PRIOR_KIND):
+                given = f"SELECT unnest([{literals(values)}]) AS crdc_series_uuid"
+                found |= {("series", row[0]) for row in self.index.rows(self._versions(given))}
+                continue
+            column = PATIENT_NAME if kind == "patient" else COLUMN[kind]  # type: ignore[index]
+            there = self._there(column, values)
+            found |= {(kind, value) for value in there}
+            self.gone += [f"{kind} {value}" for value in values if value not in there]
+        return [list(pair) for pair in sorted(found)]
+
+    def _series(self, series: dict[str, Any]) -> dict[str, Any]:
+        if not self.revised:
+            return series | {"prior": False}  # only what is served of it then counts
+        versions = self._versions(self.given(series))
+        if not self.index.row(f"SELECT 1 FROM ({versions}) LIMIT 1"):
+            return {}
+        found = self.files.keep_series(versions)
+        return {"digest": found.digest, "count": found.count, "prior": found.prior}
+
+    def _versions(self, given: str) -> str:
+        """What the installed release serves of the series whose versions `given` yields."""
+        served = f"SELECT crdc_series_uuid FROM core.series WHERE crdc_series_uuid IN ({given})"
+        if not self.revised:
+            return served
+        return (
+            f"{served} OR SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM core.prior "
+            f"WHERE crdc_series_uuid IN ({given}))"
+        )
+
+    def _filters(self, filters: dict[str, Any]) -> dict[str, Any]:
+        fitting = dict(filters)
+        for name, asked in Filters.model_validate(filters).given().items():
+            if name in Filters.COLUMNS:
+                known = {value.casefold() for value in values_of(self.index, name)} | {NULL}
+                there = [value for value in asked if value.casefold() in known]
+            elif name in Filters.IDENTIFIERS:
+                found = self._there(name, asked)
+                there = [value for value in asked if value in found]
+            else:
+                continue
+            self.gone += [f"{name} {value}" for value in asked if value not in there]
+            # Where no value is left, matching the filter says so.
+            fitting[name] = there or asked
+        return fitting
+
+    def _there(self, column: str, values: list[str]) -> set[str]:
+        return {
+            row[0]
+            for row in self.index.rows(
+                f"SELECT DISTINCT {column} FROM core.series WHERE {column} IN ({literals(values)})"
+            )
+        }

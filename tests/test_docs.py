@@ -16,7 +16,7 @@ import pytest
 from benchmarks.reading import reading
 from idc_mcp import __version__
 from idc_mcp.cli import CLIENTS, _parser
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.index.guard import MAX_CHARS
 from idc_mcp.index.layout import VALUE_COLUMNS
 from idc_mcp.server import INSTRUCTIONS, LOCAL_INSTRUCTIONS

@@ -12,7 +12,7 @@ from idc_mcp.app import App
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.citations import citations
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.settings import Settings
 from idc_mcp.tools import idc_citations, idc_cohort, idc_search, idc_sql
 from idc_mcp.tools.arguments import Core, argument_model, check_arguments

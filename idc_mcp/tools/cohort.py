@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.making import make_cohort
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.quantities import bytes_text
 from idc_mcp.tools.arguments import OneOrMany
 

@@ -13,7 +13,7 @@ from idc_mcp.app import App
 from idc_mcp.errors import BadArgument, Damaged, NotFetched
 from idc_mcp.idc.annotations import found
 from idc_mcp.idc.annotations.kinds import KINDS, read_kinds
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.tools.annotations import idc_annotations
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.sql import idc_sql

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from idc_mcp.cli import main
 from idc_mcp.errors import BadArgument, NotFetched, NotFound
-from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, TABLE_MODALITIES
-from idc_mcp.idc.cohorts.columns import described, places
-from idc_mcp.idc.cohorts.contrast import NO_CONTRAST
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.matching import match
 from idc_mcp.idc.cohorts.resolve import Cohort
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, TABLE_MODALITIES
+from idc_mcp.idc.filters.columns import described, places
+from idc_mcp.idc.filters.contrast import NO_CONTRAST
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.nearest import folded
 from idc_mcp.tools import idc_cohort, idc_sql
 from tests.server.conftest import environment

@@ -12,8 +12,8 @@ import pytest
 
 from idc_mcp.app import App
 from idc_mcp.errors import BadArgument, NotFetched, NotFound
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.describe.describe import describe
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.index.build import build
 from idc_mcp.index.release import installed_release, tables_directory
 from idc_mcp.settings import Settings

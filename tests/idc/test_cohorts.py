@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from idc_mcp.errors import BadArgument, Damaged, NotFound, Refused, SqlError
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.sql import idc_sql
 

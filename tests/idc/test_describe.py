@@ -238,7 +238,7 @@ def test_what_is_no_identifier_is_pointed_on(app):
 
 
 def test_a_cohort_by_its_handle(app):
-    from idc_mcp.idc.cohorts.filters import Filters
+    from idc_mcp.idc.filters.filters import Filters
     from idc_mcp.tools.cohort import idc_cohort
 
     card = idc_cohort(app, filters=Filters.model_validate({"Modality": "NM"}), name="nuclear")

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.matching import match
-from idc_mcp.idc.cohorts.ranges import AGE_IN_YEARS
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
+from idc_mcp.idc.filters.ranges import AGE_IN_YEARS
 
 
 def _one(index, **filters):

@@ -10,8 +10,8 @@ import pytest
 
 from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.matching import match
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.identifiers import collection_ids
 from idc_mcp.idc.search.search import SearchIndex
 from idc_mcp.idc.search.words import joined, words_of

@@ -11,8 +11,8 @@ import pytest
 
 from idc_mcp.answers import render
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.matching import match
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.search.measures import grades_of, read_measures, stages_of
 from idc_mcp.idc.search.special_words import SEARCHED, VALUE_WEIGHTS
 from idc_mcp.tools.cohort import idc_cohort

@@ -11,7 +11,7 @@ import pytest
 from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, Damaged, NotFound
 from idc_mcp.idc.cohorts.definitions import handle_of
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.quantities import bytes_text
 from idc_mcp.tools.cohort import idc_cohort
 from idc_mcp.tools.describe import idc_describe

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cautions import SEGMENTED_ANATOMY, known_faults
-from idc_mcp.idc.cohorts.conditions import Condition
 from idc_mcp.idc.cohorts.definitions import Definition
 from idc_mcp.idc.cohorts.resolve import Cohort
-from idc_mcp.idc.cohorts.unresolved import unresolved
+from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.unresolved import unresolved
 from idc_mcp.idc.licenses import LicenseSummary, judge
 from idc_mcp.idc.sql import literal
 from idc_mcp.idc.terms import NOT_STATED

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from idc_mcp.idc import terms
-from idc_mcp.idc.cohorts.conditions import Condition
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.rows import narrowing
+from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.rows import narrowing
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literal, literals
 from idc_mcp.index.layout import PATIENT

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.cohorts.cards import Card, Cards
 from idc_mcp.idc.cohorts.definitions import SeriesSet
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.resolve import Cohort, Cohorts
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.uids import UID, UUID
 
 FEW = 50

@@ -17,9 +17,9 @@ from typing import Any
 from idc_mcp.errors import BadArgument, Damaged, IdcError
 from idc_mcp.idc.cohorts.definitions import PRIOR_KIND, SERIES, Definition
 from idc_mcp.idc.cohorts.files import CohortFiles, Kept
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.rebased import Load, Rebased
 from idc_mcp.idc.cohorts.superseded import Superseded
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literal
 from idc_mcp.index.store import Index

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.conditions import NULL
 from idc_mcp.idc.cohorts.definitions import PRIOR_KIND, Definition
 from idc_mcp.idc.cohorts.files import CohortFiles
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.superseded import PATIENT_NAME
 from idc_mcp.idc.facts import values_of
+from idc_mcp.idc.filters.conditions import NULL
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literals
 from idc_mcp.index.store import Index

@@ -8,10 +8,10 @@ from typing import Any
 from idc_mcp.errors import Damaged, NotFound
 from idc_mcp.idc.cohorts.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
 from idc_mcp.idc.cohorts.files import HANDLE, CohortFiles, Kept
-from idc_mcp.idc.cohorts.filters import Filters
 from idc_mcp.idc.cohorts.lists import SeriesLists
-from idc_mcp.idc.cohorts.matching import match
 from idc_mcp.idc.cohorts.older import other_release
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.identifiers import identify
 from idc_mcp.index.pool import SqlPool
 from idc_mcp.index.store import Index

@@ -12,8 +12,8 @@ from typing import Any
 
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.cohorts.definitions import PRIOR_KIND
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.matching import match
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literals
 from idc_mcp.index.store import Index

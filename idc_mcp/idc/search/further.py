@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, TABLE_MODALITIES
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, TABLE_MODALITIES
 from idc_mcp.idc.search.clinical import (
     ABOUT,
     ADDED,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from idc_mcp.idc import vocabulary
-from idc_mcp.idc.cohorts.filters import Filters
+from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.search.documents import Documents
 from idc_mcp.idc.search.measures import Measure, read_measures
 from idc_mcp.idc.search.phrases import (

@@ -6,14 +6,14 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from idc_mcp.idc.cohorts.attributes import (
+from idc_mcp.idc.filters.attributes import (
     ANNOTATION_TABLES,
     ATTRIBUTES,
     COLUMNS_FILTER,
     TABLE_MODALITIES,
     said,
 )
-from idc_mcp.idc.cohorts.known import pattern
+from idc_mcp.idc.filters.known import pattern
 from idc_mcp.idc.search.clinical import clinical_join, is_clinical
 from idc_mcp.idc.search.documents import Document, Kind
 from idc_mcp.idc.search.further import filter_of

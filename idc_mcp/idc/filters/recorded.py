@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts import measures
-from idc_mcp.idc.cohorts.attributes import (
+from idc_mcp.idc.facts import MOST_NUMBERS, null_share, numbers_of, values_of
+from idc_mcp.idc.filters import measures
+from idc_mcp.idc.filters.attributes import (
     ANNOTATION_TABLES,
     SEVERAL_ROWS,
     TABLE_MODALITIES,
@@ -22,11 +23,10 @@ from idc_mcp.idc.cohorts.attributes import (
     modalities_of,
     said,
 )
-from idc_mcp.idc.cohorts.columns import Described, described
-from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL, Condition, Rows, any_of, either
-from idc_mcp.idc.cohorts.known import Known, counted
-from idc_mcp.idc.cohorts.rows import series_of, series_with, series_without
-from idc_mcp.idc.facts import MOST_NUMBERS, null_share, numbers_of, values_of
+from idc_mcp.idc.filters.columns import Described, described
+from idc_mcp.idc.filters.conditions import NEAR_MISSES, NULL, Condition, Rows, any_of, either
+from idc_mcp.idc.filters.known import Known, counted
+from idc_mcp.idc.filters.rows import series_of, series_with, series_without
 from idc_mcp.idc.sql import contains, identifier, literals
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.specialised import STRUCTURES

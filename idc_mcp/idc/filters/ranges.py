@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from idc_mcp.idc.cohorts.conditions import Condition
-from idc_mcp.idc.cohorts.given import DateRange, NumberRange
+from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.given import DateRange, NumberRange
 from idc_mcp.idc.sql import identifier, literal
 
 AGE_IN_YEARS = (

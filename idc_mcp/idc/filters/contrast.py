@@ -6,10 +6,10 @@ is often that there was none.
 
 from __future__ import annotations
 
-from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, TABLE_MODALITIES
-from idc_mcp.idc.cohorts.conditions import Condition
-from idc_mcp.idc.cohorts.rows import series_with, series_without
 from idc_mcp.idc.facts import values_of
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, TABLE_MODALITIES
+from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.rows import series_with, series_without
 from idc_mcp.idc.nearest import folded
 from idc_mcp.idc.sql import literals
 from idc_mcp.index.store import Index

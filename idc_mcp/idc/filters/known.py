@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL
+from idc_mcp.idc.filters.conditions import NEAR_MISSES, NULL
 from idc_mcp.idc.nearest import bare, nearest
 
 COMMA_JOINED = frozenset({

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, Kind, Place
-from idc_mcp.idc.cohorts.given import NumberRange, Numbers, Values
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, Kind, Place
+from idc_mcp.idc.filters.given import NumberRange, Numbers, Values
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.index.release import MAIN_TABLE, Release
 from idc_mcp.index.specialised import SERIES_UID

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from idc_mcp.idc.cohorts.attributes import ANNOTATION_TABLES
-from idc_mcp.idc.cohorts.conditions import Condition
 from idc_mcp.idc.cohorts.definitions import SERIES, Definition
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.rows import pairs_of
+from idc_mcp.idc.filters.attributes import ANNOTATION_TABLES
+from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.rows import pairs_of
 from idc_mcp.index.store import Index
 
 _OF_ANNOTATIONS_TOO = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from idc_mcp.idc.cohorts.attributes import ANNOTATION_TABLES
-from idc_mcp.idc.cohorts.conditions import Condition, Rows
+from idc_mcp.idc.filters.attributes import ANNOTATION_TABLES
+from idc_mcp.idc.filters.conditions import Condition, Rows
 
 Tests = Collection[tuple[str, str]]
 """Conditions on rows, by table."""

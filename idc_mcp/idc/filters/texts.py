@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.conditions import NEAR_MISSES, NULL, Condition, any_of, either
+from idc_mcp.idc.filters.conditions import NEAR_MISSES, NULL, Condition, any_of, either
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import contains, identifier
 from idc_mcp.idc.vocabulary import suggestions

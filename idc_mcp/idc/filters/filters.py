@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from idc_mcp.errors import BadArgument
-from idc_mcp.idc.cohorts.attributes import ATTRIBUTES, attribute_named
-from idc_mcp.idc.cohorts.columns import places
-from idc_mcp.idc.cohorts.given import Columns, Dates, Numbers, Values
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, attribute_named
+from idc_mcp.idc.filters.columns import places
+from idc_mcp.idc.filters.given import Columns, Dates, Numbers, Values
 from idc_mcp.idc.nearest import bare
 from idc_mcp.index.release import installed_release
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from idc_mcp.errors import BadArgument, NotFound
-from idc_mcp.idc.cohorts import ranges, texts
-from idc_mcp.idc.cohorts.attributes import (
+from idc_mcp.idc.facts import null_share, values_of
+from idc_mcp.idc.filters import ranges, texts
+from idc_mcp.idc.filters.attributes import (
     ANNOTATION_TABLES,
     ATTRIBUTES,
     COLUMNS_FILTER,
@@ -21,13 +22,12 @@ from idc_mcp.idc.cohorts.attributes import (
     Place,
     attribute_at,
 )
-from idc_mcp.idc.cohorts.columns import asked_of, described, place_named
-from idc_mcp.idc.cohorts.conditions import NULL, Condition
-from idc_mcp.idc.cohorts.contrast import contrast
-from idc_mcp.idc.cohorts.filters import Filters
-from idc_mcp.idc.cohorts.known import Known, counted
-from idc_mcp.idc.cohorts.recorded import recorded
-from idc_mcp.idc.facts import null_share, values_of
+from idc_mcp.idc.filters.columns import asked_of, described, place_named
+from idc_mcp.idc.filters.conditions import NULL, Condition
+from idc_mcp.idc.filters.contrast import contrast
+from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.idc.filters.known import Known, counted
+from idc_mcp.idc.filters.recorded import recorded
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions

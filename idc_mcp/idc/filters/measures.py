@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cohorts.conditions import NEAR_MISSES
-from idc_mcp.idc.cohorts.given import NumberRange
+from idc_mcp.idc.filters.conditions import NEAR_MISSES
+from idc_mcp.idc.filters.given import NumberRange
 
 TOLERANCE = 0.005
 NOISE = 1e-6

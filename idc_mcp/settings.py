@@ -39,7 +39,7 @@ class Settings:
     """The server's settings; `IDC_MCP_<NAME>` in the environment sets each one."""
 
     cache_dir: Path = _setting(
-        _directory("cache"), "what can be had again: the index database, citations from doi.org"
+        _directory("cache"), "what can be had again: the index database, fetched tables, citations"
     )
     state_dir: Path = _setting(
         _directory("state"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from functools import partial
 from typing import Any
 
 from idc_mcp.answers import Answer, render
-from idc_mcp.app import App
+from idc_mcp.app import App, Report
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument
 from idc_mcp.idc.citations import citations
@@ -19,6 +20,9 @@ from idc_mcp.tools.arguments import Core, argument_model, check_arguments
 
 COLUMN = "columns."
 """Before a column's name, where a filter is `columns`: `-f columns.ct_index.KVP=80..100`."""
+
+
+_TELL_EVERY_S = 2.0
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -57,16 +61,23 @@ def ask(arguments: argparse.Namespace) -> int:
             argument_model(core),
             {name: value for name, value in given.items() if value is not None},
         )
-        answer: Answer = app.with_tables(partial(core, app, **checked), _tell)
+        answer: Answer = app.with_tables(partial(core, app, **checked), _teller())
         print(show(render(answer, budget=None).structured))
     finally:
         app.close()
     return 0
 
 
-def _tell(_done: float, _total: float | None, words: str) -> None:
-    """Say how far a table is that the question waits for."""
-    print(f"idc-mcp: {words}", file=sys.stderr)
+def _teller() -> Report:
+    """Says now and then how far a table is that the question waits for."""
+    told = [0.0]
+
+    def tell(_done: float, _total: float | None, words: str) -> None:
+        if time.monotonic() - told[0] >= _TELL_EVERY_S:
+            told[0] = time.monotonic()
+            print(f"idc-mcp: {words}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _entries(app: App, arguments: argparse.Namespace) -> str:

@@ -50,7 +50,7 @@ class Progress:
             about = "about " if self.seconds_left >= 1 else ""
             parts.append(f"{about}{duration_text(self.seconds_left)} left")
         if self.trouble:
-            parts.append(f"asking on, because {self.trouble}")
+            parts.append(f"asking again: {self.trouble}")
         return ", ".join(parts)
 
 

@@ -25,7 +25,7 @@ class AnnotationsAnswer(Answer):
     floors: ClassVar[dict[str, int]] = {
         "images": 2, "annotations": 2, "candidates": 2, "warnings": 4,
     }  # fmt: skip
-    budget: ClassVar[int | None] = 2_500
+    budget: ClassVar[int | None] = 3_500
 
     handle: str = ""
     series: int

@@ -28,7 +28,11 @@ pytestmark = pytest.mark.anyio
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
 ROOT = Path(__file__).parents[2]
 QUESTION = "This is 24.3 GB in 812 files to /data: download it?"
-APP: Any = SimpleNamespace(settings=SimpleNamespace(answer_chars=20_000), warm=lambda: None)
+APP: Any = SimpleNamespace(
+    settings=SimpleNamespace(answer_chars=20_000),
+    warm=lambda: None,
+    with_tables=lambda ask, report, cancelled: ask(),
+)
 
 
 class Said(Answer):

@@ -153,7 +153,7 @@ async def test_progress_comes_to_a_client_that_asks_for_it(small, mode):
 async def test_a_hosted_server_does_not_download(settings):
     async with connected(dataclasses.replace(settings, hosted=True)) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
-    assert len(names) == 10
+    assert len(names) == 11
     assert not {name for name in names if "job" in name or "download" in name}
 
 

@@ -1,8 +1,8 @@
 """Numbers of specialised tables, as a filter by meaning or `columns` asks for them.
 
 What scanners write is rarely the round number that people ask for: 1.5 T is also written
-1.494. So one number takes what lies within `TOLERANCE` of it, and a range takes its bounds
-with `NOISE` for what a float cannot hold. Whole numbers are taken as they are.
+1.494. So one number takes what lies within `TOLERANCE` of it, and a range looks at numbers
+rounded to `DECIMALS`, for 5 is also written 5.0000001. Whole numbers are taken as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from idc_mcp.idc.filters.conditions import NEAR_MISSES
 from idc_mcp.idc.filters.given import NumberRange
 
 TOLERANCE = 0.005
-NOISE = 1e-6
+DECIMALS = 6
 NEARBY = 0.1
 """How far off a number is still shown as a near miss."""
 
@@ -52,13 +52,15 @@ class Measure:
 
     def bounds(self) -> tuple[float | None, float | None]:
         """The bounds with their tolerance."""
-        share = 0.0 if self.whole else TOLERANCE if self.single else NOISE
+        share = TOLERANCE if self.single and not self.whole else 0.0
         low = None if self.low is None else self.low - abs(self.low) * share
         return low, None if self.high is None else self.high + abs(self.high) * share
 
     def sql(self, value: str) -> str:
         """The condition on an expression."""
         low, high = self.bounds()
+        if not (self.whole or self.single):
+            value = f"round({value}, {DECIMALS})"
         above = f"{value} > 0 AND " if self.leaves_zero_out else ""
         if low is None:
             return f"{above}{value} <= {number(high or 0)}"
@@ -71,6 +73,8 @@ class Measure:
     def takes(self, value: float) -> bool:
         """Whether a number is taken, as `sql` says."""
         low, high = self.bounds()
+        if not (self.whole or self.single):
+            value = round(value, DECIMALS)
         return (
             (low is None or value >= float(number(low)))
             and (high is None or value <= float(number(high)))

@@ -31,7 +31,7 @@ $(TEST_READY): $(READY)
 $(OLD_ENGINE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLD_ENGINE)
 	$(OLD_ENGINE)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(OLD_ENGINE)/bin/python -m pip install --quiet --editable . 'duckdb>=1.5,<2' pytest pytest-timeout pytest-xdist hypothesis
+	$(OLD_ENGINE)/bin/python -m pip install --quiet --editable . 'duckdb>=1.5,<2' pytest pytest-timeout pytest-xdist hypothesis pandas pyarrow
 	@touch $@
 
 $(OLD_CLIENT)/.ready:

@@ -105,9 +105,12 @@ def test_the_series_are_real_and_so_are_their_sources(published: Path, bundled: 
 def test_the_same_rows_come_again(published: Path, release: Release, tmp_path: Path) -> None:
     make_tables(release, tmp_path, only=["seg_index", "clinical_index"])
     for name in ("seg_index", "clinical_index"):
-        assert parquet.read_table(tmp_path / f"{name}.parquet").equals(
-            parquet.read_table(published / f"{name}.parquet")
+        made, kept = (
+            # Rows alone: engines differ in whether they write that a column may be empty.
+            parquet.read_table(place / f"{name}.parquet").to_pydict()
+            for place in (tmp_path, published)
         )
+        assert made == kept
 
 
 def test_clinical_tables_are_those_of_their_dictionary(published: Path, bundled: Any) -> None:

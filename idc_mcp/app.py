@@ -22,13 +22,11 @@ from idc_mcp.index.store import Index
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from idc_mcp.fetch.background import Report
     from idc_mcp.fetch.tables import Tables
     from idc_mcp.transfer.downloads import Downloads
 
 T = TypeVar("T")
-Report = Callable[[float, float | None, str], None]
-"""Takes how far something is: what is done, of how much, in words."""
-
 _MOST_FETCHES = 4
 """A question may find out only step by step which tables it needs."""
 

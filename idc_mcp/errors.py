@@ -63,7 +63,13 @@ class Unavailable(IdcError):
 
 
 class NotFetched(Unavailable):
-    """Tables of the release whose rows are not on this machine; they can be fetched."""
+    """Tables of the release whose rows are not on this machine; they can be fetched.
+
+    Attributes
+    ----------
+    coming
+        Whether they are on their way: the same question gets further in a moment.
+    """
 
     def __init__(
         self,
@@ -72,9 +78,11 @@ class NotFetched(Unavailable):
         nearest: Sequence[str] = (),
         next_step: str = "",
         tables: Sequence[str] = (),
+        coming: bool = False,
     ) -> None:
         super().__init__(what, nearest=nearest, next_step=next_step)
         self.tables = tuple(tables)
+        self.coming = coming
 
 
 class Damaged(IdcError):

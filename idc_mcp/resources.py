@@ -15,6 +15,7 @@ from idc_mcp.answers import Answer, compact_json, render
 from idc_mcp.app import App
 from idc_mcp.errors import IdcError
 from idc_mcp.idc.identifiers import identify
+from idc_mcp.tools.cohort import NEARLY
 from idc_mcp.tools.describe import idc_describe
 from idc_mcp.tools.schema import idc_schema
 
@@ -69,12 +70,14 @@ def add_resources(server: MCPServer[App], app: App) -> None:
     @server.resource(
         "idc://cohort/{handle}",
         title="A cohort",
-        description="The whole definition of a kept cohort, as SQL and in words.",
+        description="The whole definition of a kept cohort, as SQL and in words, its near-misses "
+        "and its warnings.",
         mime_type="application/json",
     )
     async def cohort(handle: str) -> str:
         def found() -> str:
             kept = app.cohorts.resolve(handle)
+            card = app.cards.card(kept)
             return compact_json(
                 {
                     "release": app.release_name,
@@ -83,6 +86,8 @@ def add_resources(server: MCPServer[App], app: App) -> None:
                     "understood": kept.spec.understood() if kept.spec else kept.understood,
                     "definition": kept.definition,
                     "canonical": kept.spec.canonical() if kept.spec else {},
+                    "nearly": [dict(zip(NEARLY, row, strict=True)) for row in card.near_misses],
+                    "warnings": [*card.faults, *kept.notes, *card.warnings],
                 }
             )
 

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from idc_mcp.answers import render
-from idc_mcp.errors import BadArgument, IdcError, NotFetched, SqlError
+from idc_mcp.errors import BadArgument, IdcError, NotFetched, NotFound, SqlError
 from idc_mcp.index.naming import RENAMED_COLUMNS, RENAMED_TABLES
 from idc_mcp.tools.arguments import argument_model, check_arguments
 from idc_mcp.tools.cohort import idc_cohort
@@ -70,10 +70,57 @@ def test_a_limit_is_lowered_never_raised(app):
     [
         ("SELECT count(*) FROM index WHERE StudyDate > '20100101'", "ISO text"),
         ("SELECT count(*) FROM index WHERE license_short_name NOT LIKE '%NC%'", "strictest"),
+        (
+            "SELECT count(*) FROM index WHERE BodyPartExamined = 'LIVER' AND Modality = 'SEG'",
+            "seg_index.SegmentedPropertyType_CodeMeanings",
+        ),
+        ("SELECT count(*) FROM index i WHERE i.BodyPartExamined IN ('LUNG')", "Null for many"),
+        ("SELECT count(*) FROM index WHERE lower(BodyPartExamined) LIKE '%lung%'", "Null for many"),
+        ("SELECT count(*) FROM index WHERE contains(BodyPartExamined, 'LUNG')", "Null for many"),
     ],
 )
 def test_what_a_statement_overlooks_is_said(app, sql, said):
     assert said in idc_sql(app, sql).notes[0]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT BodyPartExamined, count(*) FROM index GROUP BY ALL ORDER BY 2",
+        "SELECT count(*) FROM index WHERE BodyPartExamined IS NULL AND Modality = 'SEG'",
+        "SELECT count(*) FROM index WHERE license_short_name IN ('CC BY 4.0')",
+    ],
+)
+def test_nothing_is_said_of_a_statement_that_overlooks_nothing(app, sql):
+    assert idc_sql(app, sql).notes == []
+
+
+def test_patients_are_joined_with_their_collection(full_app):
+    join = "SELECT count(*) FROM nlst_canc c JOIN index i ON c.dicom_patient_id = i.PatientID"
+    within = (
+        "SELECT count(*) FROM index WHERE PatientID IN (SELECT dicom_patient_id FROM nlst_canc)"
+    )
+    for statement in (join, within):
+        (note,) = idc_sql(full_app, statement).notes
+        assert "join collection_id too" in note
+    assert not idc_sql(full_app, f"{join} AND c.collection_id = i.collection_id").notes
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("seg_index WHERE SegmentedPropertyType_CodeMeanings = 'Liver'", "list_contains"),
+        ("seg_index WHERE SegmentedPropertyType_CodeMeanings LIKE '%Liver%'", "list_filter"),
+        ("nlst_canc WHERE clinical_stag = 400", "quote them ('400')"),
+        ("nlst_canc WHERE clinical_stag IN (400, 110)", "quote them ('400')"),
+        ("nlst_canc WHERE clinical_stag > 400", "quote them ('400')"),
+        ("4d_lung_clinical", '"4d_lung_clinical"'),
+    ],
+)
+def test_how_to_write_it_is_said(full_app, condition, said):
+    with pytest.raises(SqlError) as caught:
+        idc_sql(full_app, f"SELECT count(*) FROM {condition}")
+    assert said in caught.value.next_step
 
 
 def test_no_view_of_ours_is_shown(app):
@@ -138,10 +185,32 @@ def test_names_of_bigquery_lead_to_the_tables_here(full_app, source, said):
 
 
 def test_tables_that_are_not_here_are_asked_for(app):
-    for source, table in (("seg_index", "seg_index"), ("clinical.nlst_canc", "clinical")):
+    for source, table in (
+        ("seg_index", "seg_index"), ("clinical.nlst_canc", "clinical"), ("nlst_canc", "clinical"),
+    ):  # fmt: skip
         with pytest.raises(NotFetched) as caught:
             idc_sql(app, f"SELECT * FROM {source}")
         assert caught.value.tables == (table,)
+
+
+def test_a_name_that_may_be_a_clinical_table_has_them_fetched(app, full_app):
+    with pytest.raises(NotFetched) as caught:
+        app.with_tables(lambda: idc_cohort(app, sql="SELECT dicom_patient_id FROM nlst_canc"))
+    assert str(caught.value).startswith("the clinical tables are not on this machine, and")
+    assert "idc-mcp fetch clinical" in caught.value.next_step
+    assert "idc_schema" not in caught.value.next_step
+    for statement, near in (
+        ("FROM indexx", "index"), ("FROM seg_inde", "seg_index"), ("FROM nlst", "")
+    ):  # fmt: skip
+        with pytest.raises(NotFound) as caught:
+            idc_sql(app, statement)
+        assert near in " ".join(caught.value.nearest)
+    with pytest.raises(NotFound) as caught:
+        idc_sql(full_app, "FROM nlst_cancc")
+    assert caught.value.nearest[0] == "nlst_canc"
+    with pytest.raises(NotFound, match=r"main\.nlst_canc: it is a clinical table") as caught:
+        idc_sql(full_app, "FROM main.nlst_canc")
+    assert caught.value.nearest == ("clinical.nlst_canc",)
 
 
 def test_clinical_codes_are_decoded(full_app, published):

@@ -17,6 +17,7 @@ from typing import Any
 
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import NotFound
+from idc_mcp.fetch.background import command
 from idc_mcp.fetch.course import PROOFS, Fetched, Progress
 from idc_mcp.fetch.tables import Tables
 from idc_mcp.index.build import build, database_path
@@ -75,7 +76,7 @@ def _fetch(tables: Tables, settings: Settings, names: Sequence[str], *, again: b
             results = tables.fetch(wanted, progress=shown, cancelled=cancelled, again=again)
     except KeyboardInterrupt:
         print(
-            "Interrupted. What has come is kept; go on with: idc-mcp fetch " + " ".join(wanted),
+            f"Interrupted. What has come is kept; go on with: {command(wanted)}",
             file=sys.stderr,
         )
         return 130

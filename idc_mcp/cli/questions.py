@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from idc_mcp.answers import Answer, render
-from idc_mcp.app import App, Report
+from idc_mcp.app import App
 from idc_mcp.cli.terminal import show
 from idc_mcp.errors import BadArgument
+from idc_mcp.fetch.background import Report
 from idc_mcp.idc.citations import citations
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.settings import Settings

@@ -1,8 +1,9 @@
 """One published table: asked for, gone on with, proven, and only then put under its name.
 
 The artifact store publishes a SHA-256 of each table. Where it was had, no file counts that
-does not have it, wherever it comes from: the release assets are the same files. Where it could
-not be had, version, columns and every value of the file must do.
+does not have it, wherever it comes from: the release assets are the same files. Where the store
+has none, or cannot be asked at all, version, columns and every value of the file must do, and
+what is told of the table says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from idc_mcp.fetch import getting
 from idc_mcp.fetch.course import Course, Fetched
 from idc_mcp.fetch.sources import Source, host, table_sources
 from idc_mcp.files import publish
-from idc_mcp.index.parquet import check_parquet, sha256_of, sums_path, write_sums
+from idc_mcp.index.parquet import sha256_of, sums_path, write_sums
+from idc_mcp.index.proving import Prover
 from idc_mcp.index.release import Release
 from idc_mcp.settings import Settings
 from idc_mcp.transfer.objects import Failure, Kind
@@ -26,8 +28,13 @@ from idc_mcp.transfer.placing import disk_failure
 if TYPE_CHECKING:
     import httpx2
 
+_OF_A_SOURCE = (Kind.UNANSWERED, Kind.MISSING, Kind.DENIED, Kind.CORRUPT)
+
 GAIN = 1_000_000
 """Bytes after which a broken connection counts as the first one again."""
+
+_NOT_PUBLISHED = (403, 404, 410)
+"""Statuses of a SHA-256 that is not there: a store that is not to be listed says 403 for 404."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -47,16 +54,28 @@ def fetch_table(
         task = _Task(release, table, fetched, parts, client, course)
         found = {source.place: source for source in table_sources(settings, release, table)}
         asking = Asking(Health(course.patience_s), list(found), course.stop)
+        unasked, said = list(found), ""
         while True:
             course.go_on()
             source, before = found[asking.place], course.gained
+            unasked = [place for place in unasked if place != asking.place]
             try:
                 return task.have(source)
             except Failure as failure:
                 course.troubled(failure.why)
                 if failure.kind is Kind.UNANSWERED and course.gained - before > GAIN:
                     asking = Asking(Health(course.patience_s), list(found), course.stop)
-                asking.failed(failure)
+                try:
+                    asking.failed(failure)
+                except Failure as last:
+                    if failure.kind not in _OF_A_SOURCE or last.kind is Kind.STOPPED:
+                        raise
+                    if not unasked:
+                        why = f"{said}{source.name}: {last.why}" if said else last.why
+                        raise Failure(last.kind, why) from last
+                    # One that is slow to fail outlasts patience: the next is asked all the same.
+                    said = f"{source.name}: {last.why}; "
+                    asking = Asking(Health(course.patience_s), unasked, course.stop)
 
 
 class _Task:
@@ -80,6 +99,8 @@ class _Task:
         self._course = course
         self._published = ""
         """The SHA-256 that the table must have, once it is known."""
+        self._unknown = ""
+        """Why it is not known."""
 
     def have(self, source: Source) -> Fetched:
         """The table from one source."""
@@ -106,22 +127,31 @@ class _Task:
             bytes=size,
             source=f"{source.name} ({host(source.url)})",
             proof="sha256" if self._published else "contents",
+            notes=() if self._published or not self._unknown else (self._unknown,),
         )
 
     def _sidecar(self, source: Source) -> str:
-        """The SHA-256 that a source publishes; '' where it publishes none."""
+        """The SHA-256 that a source publishes; '' where it publishes none.
+
+        Raises
+        ------
+        Failure
+            UNANSWERED: whether it does cannot be told, so nothing of it is used.
+        """
         try:
             text = getting.short_text(self._client, source.sidecar)
+            first = [*text.split(), ""][0]
+            if not _SHA256.fullmatch(first):
+                where = host(source.sidecar)
+                raise Failure(
+                    Kind.UNANSWERED, f"what {where} gives as SHA-256 is none: {first[:80]!r}"
+                )
         except Failure as failure:
-            if failure.kind in (Kind.MISSING, Kind.DENIED) and "redirect" not in failure.why:
+            if isinstance(failure, getting.Refused) and failure.status in _NOT_PUBLISHED:
+                self._unknown = f"the store told no SHA-256 ({failure.status})"
                 return ""
-            raise
-        first = [*text.split(), ""][0]
-        if not _SHA256.fullmatch(first):
-            raise Failure(
-                Kind.MISSING,
-                f"what {host(source.sidecar)} gives as SHA-256 is none: {first[:80]!r}",
-            )
+            self._unknown = f"the store told no SHA-256: {failure.why}"
+            raise Failure(Kind.UNANSWERED, f"no SHA-256: {failure.why}") from failure
         return first.lower()
 
     def _prove(self, part: getting.Part, source: Source) -> tuple[int, str]:
@@ -136,18 +166,20 @@ class _Task:
             )
         with self._course.proving:
             self._course.go_on()
-            try:
-                rows = check_parquet(
-                    part.path,
-                    self._release.schemas[self._table],
-                    self._release.data_version,
-                    read=not self._published,
-                )
-            except (Damaged, Unavailable) as error:
-                part.drop()
-                # What is of another version stays so; what is damaged may come better.
-                kind = Kind.CORRUPT if isinstance(error, Damaged) else Kind.MISSING
-                raise Failure(
-                    kind, f"what {host(source.url)} gave cannot be used. {error.what}"
-                ) from error
+            with Prover() as prover:
+                try:
+                    rows = prover.check(
+                        part.path,
+                        self._release.schemas[self._table],
+                        self._release.data_version,
+                        read=not self._published,
+                        go_on=self._course.go_on,
+                    )
+                except (Damaged, Unavailable) as error:
+                    part.drop()
+                    # What is of another version stays so; what is damaged may come better.
+                    kind = Kind.CORRUPT if isinstance(error, Damaged) else Kind.MISSING
+                    raise Failure(
+                        kind, f"what {host(source.url)} gave cannot be used. {error.what}"
+                    ) from error
         return rows, digest

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from idc_mcp.errors import IdcError, NotFetched
 from idc_mcp.fetch.course import Course, Fetched
+from idc_mcp.fetch.naming import asked_for
 from idc_mcp.fetch.obtain import Shelf
+from idc_mcp.index.release import CLINICAL
 from idc_mcp.index.store import Index
 from idc_mcp.quantities import duration_text
 from idc_mcp.settings import Settings
@@ -94,10 +96,13 @@ class Background:
         Raises
         ------
         NotFetched
-            One failed, or the time is up, or whoever asked has left.
+            One failed, the time is up, whoever asked has left, or `close` was called.
         """
         courses = [self._running[name] for name in names if name in self._running]
         while True:
+            # Before anything else: what fails now fails because of it.
+            if self._stop.is_set():
+                raise _closing(names)
             for running in courses:
                 if running.failed:
                     raise _failed(running)
@@ -131,7 +136,20 @@ class Background:
 
 def command(names: Iterable[str]) -> str:
     """What a person types to fetch tables."""
-    return f"idc-mcp fetch {' '.join(names)}"
+    return f"idc-mcp fetch {' '.join(asked_for(names))}"
+
+
+def standing(names: Sequence[str]) -> str:
+    """Tables as the beginning of a sentence: `seg_index is`, `the clinical tables are`."""
+    asked = asked_for(names)
+    named = [f"the {CLINICAL} tables" if name == CLINICAL else name for name in asked]
+    one = len(asked) == 1 and CLINICAL not in asked
+    return f"{', '.join(named)} {'is' if one else 'are'}"
+
+
+def columns_told(names: Sequence[str]) -> str:
+    """What can be known of tables without their rows: nothing of the clinical ones."""
+    return "" if CLINICAL in names else "; idc_schema describes the columns all the same"
 
 
 def _tell(courses: list[Course], coming: list[Running], report: Report) -> None:
@@ -145,6 +163,14 @@ def _tell(courses: list[Course], coming: list[Running], report: Report) -> None:
     )
 
 
+def _closing(names: Sequence[str]) -> NotFetched:
+    return NotFetched(
+        f"The server is closing: {standing(names)} not being fetched any more.",
+        next_step="ask again when it runs again; what has come is kept",
+        tables=names,
+    )
+
+
 def _under_way(coming: list[Course], names: Sequence[str]) -> NotFetched:
     lefts = [left for course in coming if (left := course.progress.seconds_left) is not None]
     soon = f"about {duration_text(max(_SOONEST_S, *lefts))}" if lefts else "half a minute"
@@ -153,6 +179,7 @@ def _under_way(coming: list[Course], names: Sequence[str]) -> NotFetched:
         f"{'; '.join(words)}.",
         next_step=f"ask again in {soon}; other questions are answered meanwhile",
         tables=names,
+        coming=True,
     )
 
 
@@ -160,8 +187,9 @@ def _failed(running: Running) -> NotFetched:
     name = running.course.name
     again = max(1.0, running.failed_at + REMEMBERED_S - time.monotonic())
     return NotFetched(
-        f"{name} is not on this machine and could not be fetched: {running.failed.rstrip('.')}.",
+        f"{standing([name])} not on this machine and could not be fetched: "
+        f"{running.failed.rstrip('.')}.",
         next_step=f"run `{command([name])}`, which tries at once; a question tries again in "
-        f"{duration_text(again)}; idc_schema describes the columns all the same",
+        f"{duration_text(again)}{columns_told([name])}",
         tables=[name],
     )

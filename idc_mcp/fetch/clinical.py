@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import re
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,13 @@ from idc_mcp.fetch.sources import MOST_BYTES, clinical_place
 from idc_mcp.files import private_directory, publish
 from idc_mcp.index.parquet import (
     SUMS,
-    Reader,
-    check_parquet,
     discard,
     distinct,
+    remove_gone,
     sha256_of,
     write_sums,
 )
+from idc_mcp.index.proving import Prover
 from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Release
 from idc_mcp.settings import Settings
 from idc_mcp.transfer.engines import Engine, make_engine
@@ -44,7 +45,10 @@ NOT_CLINICAL = ("table_metadata", "column_metadata")
 """Folders of the same BigQuery dataset that describe its tables; clinical_index is made of them."""
 
 _KEY = re.compile(r"\w[\w.-]*/\w[\w.-]*\.parquet")
+_LONGEST_NAME = 255
+"""Bytes that file systems take."""
 _MOST_NAMED = 5
+_MOST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def fetch_clinical(release: Release, fetched: Path, settings: Settings, course: 
     if total > MOST_BYTES:
         raise Failure(Kind.MISSING, f"{place} lists more than the clinical tables: {total:,} bytes")
     parts = private_directory(fetched / PARTS)
+    remove_gone(fetched)
     held = _Work(place, prefix, parts, health, settings, course).have(listed)
     try:
         _remove_others(parts, {item.name for item in listed})
@@ -100,7 +105,7 @@ def _listing(
     while True:
         course.go_on()
         try:
-            found = list_below(place, prefix, settings.stall_s)
+            found = _once(list_below(place, prefix, settings.stall_s, course.go_on), place)
         except Failure as failure:
             course.troubled(failure.why)
             asking.failed(failure)
@@ -108,9 +113,10 @@ def _listing(
             asking.answered()
             break
     found = [item for item in found if item.name.split("/")[0] not in NOT_CLINICAL]
-    files = [item for item in found if _KEY.fullmatch(item.name) and ".." not in item.name]
+    files = [item for item in found if _is_file(item.name)]
+    names = {item.name for item in files}
     # Markers of folders and of finished exports have no content.
-    others = [item.name for item in found if item not in files and item.size]
+    others = [item.name for item in found if item.name not in names and item.size]
     if not files:
         raise Failure(Kind.MISSING, f"{place} has no clinical tables below {prefix}/")
     notes = []
@@ -120,6 +126,29 @@ def _listing(
             f"{_named(others)}"
         )
     return files, notes
+
+
+def _once(found: list[Listed], place: Place) -> list[Listed]:
+    """A listing with each key once."""
+    named: dict[str, Listed] = {}
+    for item in found:
+        if named.setdefault(item.name, item) != item:
+            raise Failure(
+                Kind.CORRUPT, f"{place} lists {_short(item.name)} twice, not as the same file"
+            )
+    return list(named.values())
+
+
+def _is_file(name: str) -> bool:
+    """Whether a key is that of a file of a table, and can be a path here."""
+    table = name.split("/", maxsplit=1)[0]
+    return (
+        _KEY.fullmatch(name) is not None
+        and ".." not in name
+        and all(len(part.encode()) <= _LONGEST_NAME for part in name.split("/"))
+        # Beside the tables lies the list of their SHA-256; some file systems ignore case.
+        and table.casefold() != SUMS.casefold()
+    )
 
 
 def _not_there(release: Release, tables: set[str], course: Course) -> list[str]:
@@ -134,20 +163,27 @@ def _not_there(release: Release, tables: set[str], course: Course) -> list[str]:
         except Damaged as error:
             return [error.what]
     lacking = [name for name in named if name not in tables]
-    if not lacking:
-        return []
-    return [f"{len(lacking):,} tables of clinical_index are not in the bucket: {_named(lacking)}"]
+    words = f"{len(lacking):,} tables of clinical_index are not in the bucket: {_named(lacking)}"
+    return [words] if lacking else []
 
 
 def _named(names: list[str]) -> str:
-    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    shown = ", ".join(_short(name) for name in names[:_MOST_NAMED])
+    return shown + (", …" if len(names) > _MOST_NAMED else "")
+
+
+def _short(name: str) -> str:
+    """A key as it is shown: some are longer than what is said of them."""
+    return name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…"
 
 
 def _remove_others(parts: Path, wanted: set[str]) -> None:
     """Remove what an earlier listing had and this one has not, and half files."""
     for directory in [path for path in parts.iterdir() if path.is_dir()]:
         for path in directory.iterdir():
-            if f"{directory.name}/{path.name}" not in wanted:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif f"{directory.name}/{path.name}" not in wanted:
                 path.unlink()
         if not any(directory.iterdir()):
             directory.rmdir()
@@ -171,8 +207,8 @@ class _Work:
         self._health = health
         self._limits = Limits(CONNECTIONS, settings.stall_s)
         self._course = course
-        self._reader: Reader | None = None
-        """Reads all files; only who holds `course.proving` uses it."""
+        self._prover: Prover | None = None
+        """Proves all files; only who holds `course.proving` uses it."""
         self._over = threading.Event()
         """Set where one file cannot be had, and where the fetch is to end."""
 
@@ -209,8 +245,8 @@ class _Work:
             self._over.set()
             engine.close()
             with self._course.proving:
-                if self._reader:
-                    self._reader.close()
+                if self._prover:
+                    self._prover.close()
 
     def _collect(
         self, ended: queue.SimpleQueue[tuple[str, _Held | Exception]], count: int
@@ -276,17 +312,21 @@ class _Work:
 
     def _prove(self, path: Path) -> _Held:
         with self._course.proving:
-            self._course.go_on()
-            if self._over.is_set():
-                raise Failure(Kind.STOPPED, "it was interrupted")
-            self._reader = self._reader or Reader()
+            self._go_on()
+            if self._prover is None or not self._prover.alive:
+                self._prover = Prover()
             try:
-                rows = check_parquet(path, None, "", reader=self._reader)
+                rows = self._prover.check(path, None, "", go_on=self._go_on)
             except (Damaged, Unavailable) as error:
                 raise Failure(
                     Kind.CORRUPT, f"{path.parent.name}/{path.stem} cannot be used. {error.what}"
                 ) from error
         return _Held(rows, sha256_of(path))
+
+    def _go_on(self) -> None:
+        self._course.go_on()
+        if self._over.is_set():
+            raise Failure(Kind.STOPPED, "it was interrupted")
 
 
 class _Count:

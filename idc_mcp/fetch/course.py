@@ -19,7 +19,7 @@ PROOFS = {
     "sha256": "SHA-256 as published",
     "md5": "size and MD5 of every file as the bucket lists them",
     "size": "size of every file as the bucket lists it; every value was read",
-    "contents": "no SHA-256 is published there: version, columns and every value were read",
+    "contents": "version, columns and every value readable; not proven byte for byte",
 }
 """What proves that a table is whole, as a person reads it."""
 
@@ -59,7 +59,8 @@ class Fetched:
     """What came of one name.
 
     `rows` and `bytes` are of all its files together; `source` and `proof` are empty where it
-    was here before; `why` is empty unless it could not be had.
+    was here before; `why` is empty unless it could not be had. Where `proof` is `contents`,
+    `notes` say why no SHA-256 was known.
     """
 
     name: str

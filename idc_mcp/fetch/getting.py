@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idc_mcp.fetch import pace
 from idc_mcp.fetch.course import Course
+from idc_mcp.fetch.pace import Pace
 from idc_mcp.fetch.sources import MAX_REDIRECTS, MOST_BYTES, host, redirected
 from idc_mcp.files import write_whole
 from idc_mcp.quantities import bytes_text
@@ -91,8 +93,20 @@ def client(stall_s: float) -> Iterator[httpx2.Client]:
 
     timeout = httpx2.Timeout(stall_s, connect=min(stall_s, _CONNECT_S))
     headers = {"User-Agent": "idc-mcp", "Accept-Encoding": "identity"}
-    with httpx2.Client(timeout=timeout, follow_redirects=False, headers=headers) as made:
+    # Each answer has a connection of its own, which can be cut: see `pace`.
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    with httpx2.Client(
+        timeout=timeout, follow_redirects=False, headers=headers, limits=limits
+    ) as made:
         yield made
+
+
+class Refused(Failure):
+    """A server's answer that is not what was asked for, but a status."""
+
+    def __init__(self, kind: Kind, why: str, status: int) -> None:
+        super().__init__(kind, why)
+        self.status = status
 
 
 def short_text(client: httpx2.Client, url: str) -> str:
@@ -104,8 +118,9 @@ def short_text(client: httpx2.Client, url: str) -> str:
         It could not be had, or is not short.
     """
     body = bytearray()
-    with _answered(client, url, {}) as response:
+    with _answered(client, url, {}) as (response, watched):
         for chunk in response.iter_raw():
+            watched.moved(len(chunk))
             body += chunk
             if len(body) > _MOST_TEXT:
                 raise Failure(Kind.MISSING, f"{host(url)} gave more than a short text")
@@ -127,10 +142,10 @@ def bring(client: httpx2.Client, url: str, part: Part, course: Course) -> None:
         return
     headers = {"Range": f"bytes={start}-", "If-Range": known.etag} if known else {}
     try:
-        with _answered(client, url, headers) as response:
+        with _answered(client, url, headers) as (response, watched):
             start, total = _begin(response, url, part, start, known, course.name)
             course.started(start, total)
-            came = _write(response, part, start, course)
+            came = _write(response, part, start, course, watched)
     except OSError as error:
         raise disk_failure(error, part.path) from error
     if total is not None and came < total:
@@ -176,11 +191,12 @@ def _begin(
     return 0, total
 
 
-def _write(response: httpx2.Response, part: Part, start: int, course: Course) -> int:
+def _write(response: httpx2.Response, part: Part, start: int, course: Course, watched: Pace) -> int:
     """Append what comes; returns the bytes that are there then."""
     at = start
     with part.path.open("ab", buffering=0) as file:
         for chunk in response.iter_raw():  # as it comes: a larger piece would be lost half-read
+            watched.moved(len(chunk))
             at += len(chunk)
             if at > MOST_BYTES:
                 file.close()
@@ -209,30 +225,46 @@ def check_space(directory: Path, needed: int, name: str) -> None:
 @contextmanager
 def _answered(
     client: httpx2.Client, url: str, headers: dict[str, str]
-) -> Iterator[httpx2.Response]:
-    """The answer with content at an address, behind its redirects."""
+) -> Iterator[tuple[httpx2.Response, Pace]]:
+    """The answer with content at an address, behind its redirects, and who watches its rate."""
     import httpx2  # noqa: PLC0415  it is loaded by now
 
     at = url
-    try:
-        for _ in range(MAX_REDIRECTS + 1):
-            with client.stream("GET", at, headers=headers) as response:
-                if response.status_code not in _REDIRECTS:
-                    _check_status(response, at)
-                    yield response
-                    return
-                at = redirected(at, response.headers.get("location", ""))
-    except httpx2.TimeoutException as error:
-        raise Failure(Kind.UNANSWERED, f"{host(at)} sent nothing in time") from error
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise Failure(Kind.MISSING, f"{host(at)} is no address: {error}") from error
-    except httpx2.ConnectError as error:
-        raise Failure(Kind.UNANSWERED, f"{host(at)} {_no_connection(str(error))}") from error
-    except httpx2.HTTPError as error:
-        raise Failure(
-            Kind.UNANSWERED, f"the connection to {host(at)} broke off ({type(error).__name__})"
-        ) from error
+    with Pace() as watched:
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                with client.stream(
+                    "GET", at, headers=headers, extensions={"trace": watched.trace}
+                ) as response:
+                    if response.status_code not in _REDIRECTS:
+                        _check_status(response, at)
+                        yield response, watched
+                        # Of an answer without a length, a cut looks like its end.
+                        if watched.too_slow:
+                            raise _too_slow(at)
+                        return
+                    at = redirected(at, response.headers.get("location", ""))
+        except httpx2.TimeoutException as error:
+            raise Failure(Kind.UNANSWERED, f"{host(at)} sent nothing in time") from error
+        # A name of a server that is too long to be looked up is an UnicodeError.
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError) as error:
+            raise Failure(Kind.MISSING, f"{host(at)} is no address: {error}") from error
+        except httpx2.HTTPError as error:
+            if watched.too_slow:
+                raise _too_slow(at) from error
+            if isinstance(error, httpx2.ConnectError):
+                why = f"{host(at)} {_no_connection(str(error))}"
+            else:
+                why = f"the connection to {host(at)} broke off ({type(error).__name__})"
+            raise Failure(Kind.UNANSWERED, why) from error
     raise Failure(Kind.MISSING, f"{host(url)} redirects more than {MAX_REDIRECTS} times")
+
+
+def _too_slow(url: str) -> Failure:
+    return Failure(
+        Kind.UNANSWERED,
+        f"{host(url)} gave less than {bytes_text(pace.LEAST_RATE)} a second over {pace.OVER_S:g} s",
+    )
 
 
 def _check_status(response: httpx2.Response, url: str) -> None:
@@ -241,10 +273,10 @@ def _check_status(response: httpx2.Response, url: str) -> None:
         return
     where = f"{host(url)} answered {status}"
     if status in (401, 403, 407, 451):
-        raise Failure(Kind.DENIED, f"{where}, denied")
+        raise Refused(Kind.DENIED, f"{where}, denied", status)
     if status in _AGAIN or status >= 500:
-        raise Failure(Kind.UNANSWERED, where)
-    raise Failure(Kind.MISSING, f"{where}, not found" if status in (404, 410) else where)
+        raise Refused(Kind.UNANSWERED, where, status)
+    raise Refused(Kind.MISSING, f"{where}, not found" if status in (404, 410) else where, status)
 
 
 _SIGNS = {

@@ -37,6 +37,12 @@ def resolve(names: Iterable[str], release: Release) -> list[str]:
     return [name for name in fetchable(release) if name in wanted]
 
 
+def asked_for(names: Iterable[str]) -> list[str]:
+    """The fewest names that stand for these tables: `clinical` brings its dictionary."""
+    given = list(names)
+    return [name for name in given if name != CLINICAL_INDEX or CLINICAL not in given]
+
+
 def _meant(name: str, release: Release) -> Iterator[str]:
     candidates = fetchable(release)
     said = bare(name)

@@ -24,6 +24,8 @@ MOST_BYTES = 2_000_000_000
 
 MAX_REDIRECTS = 5
 
+_MOST_SHOWN = 80
+
 METADATA_BUCKET = "idc-open-metadata"
 
 _ADDRESS = re.compile(r"https?://([^/@\s]*@)?([^/@:\s\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?(/\S*)?")
@@ -82,7 +84,14 @@ def redirected(url: str, location: str) -> str:
     Failure
         It may not, or leads nowhere.
     """
-    here, there = urlsplit(url), urlsplit(urljoin(url, location))
+    try:
+        here, there = urlsplit(url), urlsplit(urljoin(url, location))
+        _ = there.port  # looked at only now: it may be none
+    except ValueError as error:
+        raise Failure(
+            Kind.DENIED,
+            f"{host(url)} redirects to what is no address: {location[:_MOST_SHOWN]!r} ({error})",
+        ) from error
     both = {here.scheme, there.scheme}
     plain = both == {"http"} and _is_loopback(here.hostname) and _is_loopback(there.hostname)
     if not location or not there.hostname or not (both == {"https"} or plain):

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from idc_mcp.errors import NotFetched, Unavailable
 from idc_mcp.fetch import naming
-from idc_mcp.fetch.background import AT_A_TIME, Background, Report, command
+from idc_mcp.fetch.background import (
+    AT_A_TIME,
+    Background,
+    Report,
+    columns_told,
+    command,
+    standing,
+)
 from idc_mcp.fetch.course import Course, Fetched, Progress
 from idc_mcp.fetch.obtain import Shelf
 from idc_mcp.index.store import Index
@@ -140,18 +147,19 @@ class Tables:
                 self._allow(sought)
                 self._background.begin(sought, proven=again)
                 self._background.wait(sought, deadline, report, cancelled)
-            report(1.0, 1.0, f"{_listed(wanted)} here and being added to the database")
+            report(1.0, 1.0, f"{standing(wanted)} here and being added to the database")
             self._index.refresh(timeout_s=max(0.0, deadline - time.monotonic()))
             if self._index.has(*names):
                 return
             if time.monotonic() >= deadline:
                 raise NotFetched(
-                    f"{_listed(wanted)} here and being added to the database.",
+                    f"{standing(wanted)} here and being added to the database.",
                     next_step="ask again in a few seconds; other questions are answered meanwhile",
                     tables=wanted,
+                    coming=True,
                 )
         raise NotFetched(
-            f"{_listed(wanted)} here and could not be added to the database.",
+            f"{standing(wanted)} here and could not be added to the database.",
             next_step="run `idc-mcp build`, which says why",
             tables=wanted,
         )
@@ -185,7 +193,7 @@ class Tables:
         damaged = [name for name in sought if name not in missing and self._shelf.problem(name)]
         if not missing and not damaged:
             return
-        what = f"{_listed(missing or damaged)} {'not on this machine' if missing else 'damaged'}"
+        what = f"{standing(missing or damaged)} {'not on this machine' if missing else 'damaged'}"
         if settings.offline:
             why, mend = f"the server is offline ({PREFIX}OFFLINE)", f" with {PREFIX}OFFLINE unset"
         elif settings.hosted:
@@ -193,13 +201,9 @@ class Tables:
             mend = ", with its cache directory, when it is built"
         else:
             why, mend = f"fetching by questions is turned off ({PREFIX}FETCH)", ""
+        names = missing or damaged
         raise NotFetched(
             f"{what}, and {why}.",
-            next_step=f"run `{command(missing or damaged)}`{mend}; "
-            "idc_schema describes the columns all the same",
-            tables=missing or damaged,
+            next_step=f"run `{command(names)}`{mend}{columns_told(names)}",
+            tables=names,
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"

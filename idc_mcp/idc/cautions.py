@@ -58,6 +58,18 @@ def known_faults(present: Collection[tuple[str, str]]) -> list[str]:
 
 _COMPACT_DATE = re.compile(r"Date\b[^']{0,20}'(?:19|20)\d{6}'", re.IGNORECASE)
 _NOT_NC = re.compile(r"NOT\s+I?LIKE\s+'%NC%'", re.IGNORECASE)
+_BODY_PART = re.compile(
+    r"\bBodyPartExamined\b[\s\")]*(?:=|!=|<>|~|\bIN\b|\b(?:NOT\s+)?(?:I?LIKE|SIMILAR|GLOB)\b)"
+    r"|\bcontains\s*\([^,]*\bBodyPartExamined\b|\bregexp_\w+\s*\([^,]*\bBodyPartExamined\b",
+    re.IGNORECASE,
+)
+_DRAWN = re.compile(r"'(?:SEG|RTSTRUCT)'", re.IGNORECASE)
+_PATIENTS_JOINED = re.compile(
+    r"\bdicom_patient_id\b\"?\s*=\s*(?:\w+\.)?\"?PatientID\b"
+    r"|\bPatientID\b\"?\s*=\s*(?:\w+\.)?\"?dicom_patient_id\b"
+    r"|\bPatientID\"?\s+(?:NOT\s+)?IN\s*\(\s*SELECT\s+(?:DISTINCT\s+)?(?:\w+\.)?\"?dicom_patient_id",
+    re.IGNORECASE,
+)
 
 
 def sql_cautions(sql: str) -> list[str]:
@@ -67,6 +79,12 @@ def sql_cautions(sql: str) -> list[str]:
         found.append("dates are ISO text: compare with '2010-01-31', not '20100131'")
     if _NOT_NC.search(sql):
         found.append(COLUMN_CAUTIONS["license_short_name"])
+    if _BODY_PART.search(sql):
+        if _DRAWN.search(sql):
+            found.append(f"{SEGMENTED_ANATOMY} Of structure sets it is rtstruct_index.ROINames.")
+        found.append(f"BodyPartExamined: {COLUMN_CAUTIONS['BodyPartExamined']}")
+    if _PATIENTS_JOINED.search(sql) and not re.search(r"\bcollection_id\b", sql, re.IGNORECASE):
+        found.append(f"{COLUMN_CAUTIONS['PatientID'].rstrip('.')}: join collection_id too.")
     return found
 
 

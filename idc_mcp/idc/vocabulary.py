@@ -20,8 +20,7 @@ MODALITIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "M3D": ("3D models", ("m3d", "stl", "mesh", "3d model", "3d print")),
     "MG": ("mammography", ("mg", "mammography", "mammogram", "mammo", "tomosynthesis", "dbt",
                            "ffdm")),
-    "MR": ("magnetic resonance", ("mr", "mri", "magnetic resonance", "nmr", "dce mri", "mpmri",
-                                  "dwi", "dce")),
+    "MR": ("magnetic resonance", ("mr", "mri", "magnetic resonance", "nmr", "mpmri")),
     "NM": ("nuclear medicine", ("nm", "nuclear medicine", "spect", "scintigraphy")),
     "OT": ("other", ("parametric map",)),
     "PR": ("presentation states", ("presentation state",)),
@@ -215,8 +214,24 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "clinical data": ("collections_index.supporting_data",),
     "tracer": ("pt_index.Radiopharmaceutical",),
     "b value": ("mr_index.DiffusionBValue",),
+    "kernel": ("ct_index.ConvolutionKernel",),
+    "convolution kernel": ("ct_index.ConvolutionKernel",),
+    "reconstruction kernel": ("ct_index.ConvolutionKernel",),
+    "coil": ("mr_index.ReceiveCoilName",),
+    "receive coil": ("mr_index.ReceiveCoilName",),
 }
 """Words that name a column, as `table.column`."""
+
+MENTIONED: dict[str, tuple[str, ...]] = {
+    "low dose": ("ldct",),
+    "cone beam": ("cbct",),
+}
+"""Phrases of which no single word says the same, and words that may mention them."""
+
+NARROWER = frozenset({
+    "cbct", "ceus", "cxr", "dbt", "ffdm", "ldct", "mpmri", "spect", "tomosynthesis",
+})  # fmt: skip
+"""Words that mean a modality and less than all of it."""
 
 GENERIC = frozenset({"cancer", "tumor", "disease", "tissue", "human", "malignant"})
 """Words that tell collections apart, and nothing else: many values contain them."""
@@ -229,7 +244,12 @@ WEAK = GENERIC | {
 
 STOPWORDS = frozenset({
     "a", "all", "an", "and", "any", "are", "as", "at", "be", "by", "can", "contain", "do", "does",
-    "find", "for", "from", "get", "give", "has", "have", "i", "in", "include", "is", "it", "its",
+    "find", "for", "from", "get", "give", "had", "having", "he", "her", "his", "she", "was", "were",
+    "who", "whom", "whose", "been", "being", "but", "them", "they", "those", "then", "than",
+    "over", "under", "above", "below", "between", "least", "more", "most", "less", "up", "too",
+    "when", "will", "would", "should", "could", "need", "look", "looking", "scanned", "acquired",
+    "imaged", "taken", "about", "also", "just", "our", "we", "you", "your",
+    "has", "have", "i", "in", "include", "is", "it", "its",
     "list", "me", "my", "of", "on", "only", "or", "please", "show", "some", "that", "the",
     "their", "there", "these", "this", "to", "use", "used", "using", "want", "what", "where",
     "which", "with", "dataset", "idc", "many", "how",

@@ -11,10 +11,12 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idc_mcp.errors import IdcError, Unavailable
 from idc_mcp.files import private_directory
 from idc_mcp.index import clinical, layout, parquet, specialised
 from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Release, installed_release
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
 BUILD_MEMORY = "1GiB"
 
 _HELD = "facts.fetched_tables"
-"""The fetched tables that a database holds."""
+"""The fetched tables that a database holds, and how each was laid out."""
+
+_PART = ".building"
+
+_UNUSED_S = 30 * 86_400
+"""A database that no server has opened for so long belongs to nobody. (Opening touches it.)"""
 
 
 def database_path(cache_dir: Path, release: Release) -> Path:
@@ -39,7 +46,14 @@ def build(cache_dir: Path, release: Release, *, threads: int | None = None) -> P
     Whoever comes second waits for the first and finds its work done. All processors are used
     unless `threads` says how many. A fetched file that is not what it was when it was fetched
     is removed, and the database built without it.
+
+    Raises
+    ------
+    Unavailable
+        The disk is full, say; what was fetched stays.
     """
+    import duckdb  # noqa: PLC0415
+
     private_directory(cache_dir)
     with _lock(cache_dir / f"{_family(release)}.lock"):
         while True:  # ends: each round has a fetched table less
@@ -50,83 +64,116 @@ def build(cache_dir: Path, release: Release, *, threads: int | None = None) -> P
                 _make(path, release, threads)
             except _BadTable as bad:
                 print(f"idc-mcp: {bad}; it is removed", file=sys.stderr)
-                if release.fetched:
-                    parquet.discard(release.fetched, bad.table)
+                parquet.discard(bad.fetched, bad.table)
                 release = release.look()
                 continue
-            _remove_superseded(path)
+            except duckdb.Error as error:
+                raise Unavailable(
+                    f"The database could not be built: {str(error).splitlines()[0]}",
+                    next_step=f"look whether the disk of {cache_dir} is full",
+                ) from error
+            _remove_superseded(path, release)
             return path
 
 
 class _BadTable(Exception):
-    def __init__(self, table: str, why: str) -> None:
+    def __init__(self, fetched: Path, table: str, why: str) -> None:
         super().__init__(f"the fetched table {table} cannot be used ({why})")
-        self.table = table
+        self.fetched, self.table = fetched, table
 
 
 def _make(path: Path, release: Release, threads: int | None) -> None:
     import duckdb  # noqa: PLC0415
 
-    part = path.with_suffix(".building")
-    for leftover in (part, Path(f"{part}.wal")):
-        leftover.unlink(missing_ok=True)
+    part = path.with_suffix(_PART)
+    _remove_parts(path.parent, release)  # of builds that were killed: the lock is ours
     config: dict[str, Any] = {"memory_limit": BUILD_MEMORY}
     if threads:
         config["threads"] = threads
-    there = _copy_of_a_smaller_one(path, part, release)
-    with duckdb.connect(str(part), config=config) as connection:
-        connection.execute("SET enable_progress_bar = false")
-        spill = str(part).replace("'", "''")
-        connection.execute(f"SET temp_directory = '{spill}.tmp'")
-        if there is None:
-            _run(connection, layout.table_statements(release))
-            _run(connection, specialised.empty_statements())
-            _run(connection, clinical.NONE)
-            connection.execute(f"CREATE TABLE {_HELD} (name VARCHAR)")
-        for table in release.here:
-            if table not in (there or ()):
-                _add(connection, release, table)
-        connection.execute("CHECKPOINT")
-    part.chmod(0o600)
-    part.replace(path)
+    try:
+        there = _copy_of_a_smaller_one(path, part, release)
+        with duckdb.connect(str(part), config=config) as connection:
+            part.chmod(0o600)
+            connection.execute("SET enable_progress_bar = false")
+            spill = str(part).replace("'", "''")
+            connection.execute(f"SET temp_directory = '{spill}.tmp'")
+            if there is None:
+                _run(connection, layout.table_statements(release))
+                _run(connection, specialised.empty_statements())
+                _run(connection, clinical.NONE)
+                connection.execute(f"CREATE TABLE {_HELD} (name VARCHAR, layout VARCHAR)")
+            for table in release.here:
+                if table not in (there or ()):
+                    _add(connection, release, table)
+            connection.execute("CHECKPOINT")
+        part.replace(path)
+    finally:
+        _remove_parts(path.parent, release)
 
 
 def _add(connection: duckdb.DuckDBPyConnection, release: Release, table: str) -> None:
     """Take a fetched table in."""
     import duckdb  # noqa: PLC0415
 
-    damage = parquet.damage(release.fetched, table) if release.fetched else ""
-    if damage:
-        raise _BadTable(table, damage)
+    fetched = release.fetched
+    if fetched and (damage := parquet.damage(fetched, table)):
+        raise _BadTable(fetched, table, damage)
     try:
         if table == CLINICAL:
-            _run(connection, clinical.statements(connection, release, "TABLE"))
+            for name, why in clinical.take_in(connection, release, "TABLE").items():
+                print(f"idc-mcp: {CLINICAL}.{name} is left out: {why}", file=sys.stderr)
         else:
             _run(connection, specialised.table_statements(release, table))
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException) as error:
-        raise _BadTable(table, str(error).split("\n", maxsplit=1)[0]) from error
-    connection.execute(f"INSERT INTO {_HELD} VALUES (?)", [table])
+    except duckdb.Error:
+        # Is it the table, or the disk, or the memory? Only a bad table is given up.
+        if fetched and (why := _unreadable(release, table)):
+            raise _BadTable(fetched, table, why) from None
+        raise
+    held = [table, specialised.layout_of(release, table)]
+    connection.execute(f"INSERT INTO {_HELD} VALUES (?, ?)", held)
+
+
+def _unreadable(release: Release, table: str) -> str:
+    """Why a fetched table is none; '' where it is sound."""
+    schema = None if table == CLINICAL else release.schemas[table]
+    paths = [release.files[table]] if schema else sum(release.clinical.values(), ())
+    try:
+        for path in paths:
+            parquet.check_parquet(path, schema, release.data_version if schema else "")
+    except IdcError as error:
+        return error.what
+    return ""
 
 
 def _copy_of_a_smaller_one(path: Path, part: Path, release: Release) -> set[str] | None:
     """Copy the database of this release that holds most of the tables; None where none fits."""
     import duckdb  # noqa: PLC0415
 
+    wanted = {(table, specialised.layout_of(release, table)) for table in release.here}
     best: tuple[int, Path, set[str]] | None = None
     for other in path.parent.glob(f"{_family(release)}-*.duckdb"):
         try:
             with duckdb.connect(str(other), read_only=True) as connection:
-                rows = connection.execute(f"SELECT name FROM {_HELD}").fetchall()
+                held = set(connection.execute(f"SELECT name, layout FROM {_HELD}").fetchall())
         except duckdb.Error:  # damaged, or open elsewhere in another way: build anew
             continue
-        held = {name for (name,) in rows}
-        decoded = CLINICAL not in held or CLINICAL_INDEX in held
-        if held < set(release.here) and decoded and (best is None or len(held) > best[0]):
-            best = len(held), other, held
+        names = {name for name, _ in held}
+        decoded = CLINICAL not in names or CLINICAL_INDEX in names
+        if held < wanted and decoded and (best is None or len(held) > best[0]):
+            best = len(held), other, names
     if best is None:
         return None
     shutil.copyfile(best[1], part)
     return best[2]
+
+
+def _remove_parts(cache_dir: Path, release: Release) -> None:
+    """Remove what unfinished builds of this version and layout left."""
+    for left in cache_dir.glob(f"{_family(release)}-*{_PART}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> None:
@@ -141,15 +188,15 @@ def _family(release: Release) -> str:
     return f"idc-{release.data_version}-duckdb-{version('duckdb')}-{layout.key(release)}"
 
 
-def _remove_superseded(path: Path) -> None:
-    """Remove databases of other data versions, layouts or sets of tables with the same engine.
+def _remove_superseded(path: Path, release: Release) -> None:
+    """Remove databases that this one replaces, and those that nobody has opened for a while.
 
-    Another engine version may belong to another environment of the same person: it stays.
+    What is of another data version, layout or engine may be another environment's.
     """
-    engine = path.name.split("-duckdb-")[1].split("-", 1)[0]
-    for other in path.parent.glob(f"idc-*-duckdb-{engine}-*.duckdb"):
-        if other != path:
-            with contextlib.suppress(OSError):  # on Windows a server may have it open
+    for other in path.parent.glob("idc-*.duckdb"):
+        ours = other.name.startswith(_family(release))
+        with contextlib.suppress(OSError):  # on Windows a server may have it open
+            if other != path and (ours or time.time() - other.stat().st_mtime > _UNUSED_S):
                 other.unlink(missing_ok=True)
 
 

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+AGAIN_S = 60.0
+"""A build that failed is not begun anew sooner."""
+
 
 class Builder:
     """At most one build at a time; `built` is called, in a thread, when one has succeeded."""
@@ -18,6 +21,7 @@ class Builder:
         self._built = built
         self._process: subprocess.Popen[bytes] | None = None
         self._left = False
+        self._failed_at: float | None = None
         self._changed = threading.Condition()
 
     @property
@@ -25,10 +29,15 @@ class Builder:
         """Whether a build of this server's runs."""
         return self._process is not None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last build failed, and so lately that none is begun."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_S
+
     def start(self) -> None:
-        """Begin a build unless one runs."""
+        """Begin a build, unless one runs or has just failed."""
         with self._changed:
-            if self._left or self._process is not None:
+            if self._left or self.failed or self._process is not None:
                 return
             try:
                 self._cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,6 +86,7 @@ class Builder:
             print(f"idc-mcp: the built database cannot be opened: {error}", file=sys.stderr)
         finally:
             with self._changed:
+                self._failed_at = time.monotonic() if status else None
                 if self._process is process:
                     self._process = None
                 self._changed.notify_all()

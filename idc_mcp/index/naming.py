@@ -23,6 +23,13 @@ _FILE_SIGNS = re.compile(r"[/\\.:*?\x00-\x1f]")
 _BIGQUERY = re.compile(
     r"(?:bigquery-public-data\.)?idc_(?:v\d+|current)(?P<clinical>_clinical)?\.", re.IGNORECASE
 )
+_ARRAY = re.compile(r"(?:type |types '[^']*)VARCHAR\[\]")
+_NUMBER = re.compile(
+    r"(?:Could not convert string .* to U?(?:INT|FLOAT|DOUBLE|DECIMAL)"
+    r"|Cannot compare values of type VARCHAR and type (?:INTEGER|BIGINT|DECIMAL|DOUBLE))"
+)
+_DIGIT_NAME = re.compile(r"(?:\b(?:FROM|JOIN)\s+|\.)(\d+[A-Za-z_]\w*)", re.IGNORECASE)
+"""What of the engine's words tells of an array, of text compared with a number, of a bare name."""
 _SYSTEM_PREFIXES = ("duckdb_", "pg_", "pragma_", "sqlite_")
 _SYSTEM_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
 _OUR_SCHEMAS = {"core", "facts"}
@@ -98,6 +105,8 @@ class Catalogue:
     described: Collection[str] = ()
     cohorts: Collection[str] = ()
     clinical: Collection[str] = ()
+    collections: Collection[str] = ()
+    """Needed while no clinical table is here: theirs begin with the collection's name."""
 
 
 def with_names(nodes: list[dict[str, Any]]) -> set[str]:
@@ -146,7 +155,13 @@ def cohort_of(node: dict[str, Any], ctes: set[str], catalogue: Catalogue) -> str
                 next_step="call idc_cohort with what it should hold; it gives the handle to use",
             )
         return name
-    raise _no_table(written, catalogue)
+    if schema == "main" and name in {table.lower() for table in catalogue.clinical}:
+        raise NotFound(
+            f"There is no table main.{written}: it is a clinical table.",
+            nearest=[f"{CLINICAL}.{written}"],
+            next_step=f"write FROM {CLINICAL}.{written}, or the name alone",
+        )
+    raise _no_table(written, catalogue, plain=not schema)
 
 
 def _wrong_schema(written: str, schema: str) -> IdcError:
@@ -192,7 +207,7 @@ def _no_clinical_table(written: str, catalogue: Catalogue) -> IdcError:
     )
 
 
-def _no_table(written: str, catalogue: Catalogue) -> IdcError:
+def _no_table(written: str, catalogue: Catalogue, *, plain: bool) -> IdcError:
     name = written.lower()
     described = {table.lower(): table for table in catalogue.described}
     if name in described:
@@ -219,6 +234,13 @@ def _no_table(written: str, catalogue: Catalogue) -> IdcError:
         return Refused(
             f"'{written}' would be a file: files are not read.", next_step=functions.FILES[1]
         )
+    if plain and not catalogue.clinical and (collection := _collection_of(name, catalogue)):
+        return NotFetched(
+            f"There is no table {written} here. It may be a clinical table, as its name begins "
+            f"with the collection {collection}: those are not on this machine.",
+            next_step=f"idc-mcp fetch {CLINICAL}",
+            tables=[CLINICAL],
+        )
     return NotFound(
         f"There is no table {written}.",
         nearest=get_close_matches(name, [*catalogue.tables, *described, *catalogue.clinical], n=3),
@@ -227,21 +249,36 @@ def _no_table(written: str, catalogue: Catalogue) -> IdcError:
     )
 
 
+def _collection_of(name: str, catalogue: Catalogue) -> str:
+    """The collection that a name may be a clinical table of, as nlst_canc is of nlst."""
+    begun = [known for known in catalogue.collections if name.startswith(f"{known.lower()}_")]
+    return max(begun, key=len, default="")
+
+
 def hint(message: str) -> str:
     """What to add to an error of the engine: the successor of an old column name."""
     quoted = {name.lower() for name in re.findall(r'"([^"]+)"', message.split("\n", 1)[0])}
     for name in sorted(quoted & RENAMED_COLUMNS.keys()):
         return f"the column is called {RENAMED_COLUMNS[name]} in this release; {SCHEMA}"
+    if message.startswith(("Binder Error", "Conversion Error")) and _ARRAY.search(message):
+        return (
+            "the column is an array: list_contains(column, 'Liver') finds a value, "
+            f"len(list_filter(column, lambda x: x ILIKE '%liver%')) > 0 a part of one; {SCHEMA}"
+        )
     if "not found" in message or "does not exist" in message:
         return SCHEMA
     if message.startswith(("Binder Error", "Conversion Error")):
-        return f"check the types: PatientAge is text such as '063Y', dates are ISO text; {SCHEMA}"
+        codes = "codes are text: quote them ('400'); " if _NUMBER.search(message) else ""
+        types = "check the types: PatientAge is text such as '063Y', dates are ISO text"
+        return f"{codes}{types}; {SCHEMA}"
     if message.startswith("Parser Error"):
         if "`" in message or "bigquery-public-data" in message:
             return (
                 "this is DuckDB's SQL over the tables here: no backticks, and instead of BigQuery's"
                 f" names index, collections_index, seg_index, {CLINICAL}.nlst_canc"
             )
+        if number := _DIGIT_NAME.search(message):
+            return f'quote a name that begins with a digit: "{number[1]}"'
         return "this is DuckDB's SQL: mend it where the message points"
     if "prepared statement parameters" in message or "Values were not provided" in message:
         return "write the values into the statement: parameters cannot be given"

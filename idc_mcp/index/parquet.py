@@ -28,6 +28,9 @@ VERSION_KEY = "idc_index_data_version"
 
 SUMS = "SHA256SUMS"
 
+_GONE = ".clinical.gone-"
+"""Clinical tables that are being removed have it before a word of their own."""
+
 _MAGIC = b"PAR1"
 _LEAST = 12
 """Bytes of the smallest file: the magic twice, and the length of the footer."""
@@ -191,17 +194,24 @@ def damage(fetched: Path, name: str) -> str:
 
 def discard(fetched: Path, name: str) -> None:
     """Remove what was fetched under a name, so that it is fetched again."""
+    remove_gone(fetched)
     if name != CLINICAL:
         (fetched / f"{name}.parquet").unlink(missing_ok=True)
         sums_path(fetched, name).unlink(missing_ok=True)
         return
     # One step takes it all away from whoever looks.
-    aside = fetched / f".clinical.gone-{secrets.token_hex(4)}"
+    aside = fetched / f"{_GONE}{secrets.token_hex(4)}"
     try:
         (fetched / CLINICAL).rename(aside)
     except FileNotFoundError:
         return
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_gone(fetched: Path) -> None:
+    """Remove what a process that was killed while it discarded has left."""
+    for left in fetched.glob(f"{_GONE}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -70,9 +70,12 @@ class SqlProcess:
                 "threads": settings.threads,
                 "memory_mb": settings.sql_memory_mb,
                 "fetched": str(release.fetched) if release.fetched else None,
+                "files": {name: str(path) for name, path in release.files.items()},
                 "tables": [name for name in release.schemas if release.parquet(name)],
                 "described": [name for name in release.schemas if not release.parquet(name)],
-                "clinical": list(release.clinical),
+                "clinical": {
+                    name: [str(path) for path in paths] for name, paths in release.clinical.items()
+                },
             }
         )
 

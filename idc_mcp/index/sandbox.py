@@ -59,7 +59,7 @@ class Answer:
 
 def locked_connection(place: Place) -> duckdb.DuckDBPyConnection:
     """A connection that reads the catalogue and can be talked into nothing else."""
-    connection = open_catalogue(
+    connection, _ = open_catalogue(
         place.release,
         place.database,
         threads=place.threads,

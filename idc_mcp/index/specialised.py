@@ -12,12 +12,17 @@ without being built anew; over Parquet the same queries are views.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from idc_mcp.index import layout
-from idc_mcp.index.release import CLINICAL_INDEX, Column, Release
+from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Column, Release
+
+if TYPE_CHECKING:
+    import duckdb
 
 SERIES_UID = "SeriesInstanceUID"
 
@@ -60,20 +65,39 @@ class Rows:
 
 def key(release: Release) -> str:
     """Eight hex digits that change with what is here and with how it is laid out."""
-    text = [
-        f"{rows.relation}{rows.query}" for name in release.files for rows in _rows(release, name)
-    ]
-    text += [_table(release, name) for name in release.files]
-    if release.clinical:
-        text.append((Path(__file__).parent / "clinical.py").read_text(encoding="utf-8"))
-    content = "\n".join([*release.here, *_EMPTY.values(), *text])
-    return hashlib.sha256(content.replace(str(release.fetched), "").encode()).hexdigest()[:8]
+    laid_out = [f"{name} {layout_of(release, name)}" for name in release.here]
+    content = "\n".join([*laid_out, *_EMPTY.values()])
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
-def view_statements(release: Release) -> Iterator[str]:
-    """Statements that make views over the fetched Parquet, on top of those of `layout`."""
-    for table in release.files:
-        yield from _statements(release, table, "VIEW")
+def layout_of(release: Release, table: str) -> str:
+    """Eight hex digits that change with how a fetched table is taken in."""
+    if table == CLINICAL:
+        text = (Path(__file__).parent / "clinical.py").read_text(encoding="utf-8")
+    else:
+        text = "\n".join(table_statements(release, table))
+    return hashlib.sha256(text.replace(str(release.fetched), "").encode()).hexdigest()[:8]
+
+
+def take_views(connection: duckdb.DuckDBPyConnection, release: Release) -> Release:
+    """Make views over the fetched Parquet, on top of those of `layout`.
+
+    Returns the release without the tables that cannot be read, which are named on standard
+    error: one bad file costs no other question its answer.
+    """
+    import duckdb  # noqa: PLC0415
+
+    files = {}
+    for table, path in release.files.items():
+        try:
+            _check_columns(connection, release, table)
+            for statement in _statements(release, table, "VIEW"):
+                connection.execute(statement)
+            files[table] = path
+        except (duckdb.Error, LookupError) as error:
+            why = str(error).split("\n", maxsplit=1)[0]
+            print(f"idc-mcp: {table} cannot be read and is left out: {why}", file=sys.stderr)
+    release = replace(release, files=files)
     growing = {
         relation.name: [relation.query]
         for relation in layout.facts(release)
@@ -85,7 +109,17 @@ def view_statements(release: Release) -> Iterator[str]:
             growing[rows.relation].append(rows.query)
     for relation, queries in growing.items():
         together = " UNION ALL ".join(f"({query})" for query in queries)
-        yield f"CREATE VIEW {relation} AS {together}"
+        connection.execute(f"CREATE VIEW {relation} AS {together}")
+    return release
+
+
+def _check_columns(connection: duckdb.DuckDBPyConnection, release: Release, table: str) -> None:
+    described = connection.execute(f"DESCRIBE {_source(release, table)}").fetchall()
+    missing = {column.name for column in release.schemas[table].columns} - {
+        row[0] for row in described
+    }
+    if missing:
+        raise LookupError(f"it has no {', '.join(sorted(missing))}")
 
 
 def empty_statements() -> Iterator[str]:
@@ -110,13 +144,17 @@ def _statements(release: Release, table: str, kind: str) -> Iterator[str]:
 
 
 def _table(release: Release, table: str) -> str:
-    path = str(release.parquet(table)).replace("'", "''")
     if not _has_series(release, table):
-        return f"SELECT * FROM read_parquet('{path}')"
+        return _source(release, table)
     return (
-        f"SELECT series.series_key, fetched.* FROM read_parquet('{path}') AS fetched "
+        f"SELECT series.series_key, fetched.* FROM ({_source(release, table)}) AS fetched "
         f"LEFT JOIN core.series AS series USING ({SERIES_UID}) ORDER BY series.series_key"
     )
+
+
+def _source(release: Release, table: str) -> str:
+    path = str(release.parquet(table)).replace("'", "''")
+    return f"SELECT * FROM read_parquet('{path}')"
 
 
 def _has_series(release: Release, table: str) -> bool:

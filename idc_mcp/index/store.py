@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sys
 import threading
 import time
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from idc_mcp.errors import NotFetched, Unavailable, quoted
 from idc_mcp.index.build import database_path
 from idc_mcp.index.builder import Builder
-from idc_mcp.index.release import CLINICAL, Release, tables_directory
+from idc_mcp.index.connect import Reader, open_catalogue
+from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Release, tables_directory
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Index:
         fetched = tables_directory(settings.cache_dir, release.data_version)
         self.release = dataclasses.replace(release, fetched=fetched).look()
         """The release, with the fetched tables that can be asked for now."""
+        self._looked = self.release.here
         self.settings = settings
         self.database: Path | None = None
         """The database in use; None while the bundled Parquet answers."""
@@ -67,7 +70,7 @@ class Index:
         self._resting = False
         self._asked = 0.0
         self._local = threading.local()
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._readers: list[Reader] = []
         self._facts: dict[Hashable, Any] = {}
 
     # -- life ------------------------------------------------------------------------------
@@ -94,10 +97,10 @@ class Index:
             self._closed = True
             self._ending.set()
             connection, self._connection = self._connection, None
-            cursors, self._cursors = self._cursors, []
+            readers, self._readers = self._readers, []
         self._builder.leave()
-        for cursor in cursors:
-            cursor.interrupt()
+        for reader in readers:
+            reader.cursor.interrupt()
         if connection is not None:
             # Where a thread is in the middle of a call it closes when that call has ended.
             with contextlib.suppress(Exception):
@@ -126,9 +129,10 @@ class Index:
         absent = [table for table in tables if not self.has(table)]
         if absent:
             names = "the clinical tables" if absent == [CLINICAL] else quoted(absent)
+            asked = [name for name in absent if name != CLINICAL_INDEX or CLINICAL not in absent]
             raise NotFetched(
                 f"The rows of {names} are not on this machine.",
-                next_step=f"idc-mcp fetch {' '.join(absent)}",
+                next_step=f"idc-mcp fetch {' '.join(asked)}",
                 tables=absent,
             )
 
@@ -136,12 +140,17 @@ class Index:
         """Take in what has been fetched since; whether all of it can be asked for now.
 
         Until then everything else is answered as before. Waits at most `timeout_s`.
+
+        Raises
+        ------
+        Unavailable
+            The database could not be built.
         """
         self.opened()
         deadline = time.monotonic() + timeout_s
         for _ in range(_ROUNDS):
             newer = self.release.look()
-            current = newer.here == self.release.here
+            current = newer.here == self._looked
             if current and (self.database is None or self._there()):
                 return True
             path = database_path(self.settings.cache_dir, newer)
@@ -155,7 +164,12 @@ class Index:
             self._builder.start()
             if not self._builder.wait(deadline):
                 return False
-        return self.release.look().here == self.release.here
+            if self._builder.failed:
+                raise Unavailable(
+                    "What was fetched could not be added to the database.",
+                    next_step="run `idc-mcp build`, which says why",
+                )
+        return self.release.look().here == self._looked
 
     def place(self) -> tuple[Release, Path | None]:
         """The release and the database that another process is to open as well."""
@@ -174,7 +188,7 @@ class Index:
         """All rows of a statement of ours."""
         self._rest_later()
         try:
-            return self._cursor().execute(sql, parameters or None).fetchall()
+            return self._read(sql, parameters)
         except Exception as error:
             # A statement that reads other files too may have failed on those.
             if sql.startswith("COPY") and type(error).__name__ == "IOException":
@@ -187,7 +201,7 @@ class Index:
             if self.database is None or not ours:
                 raise
             self.report_damage(self.database)
-            return self._cursor().execute(sql, parameters or None).fetchall()
+            return self._read(sql, parameters)
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row of a statement of ours, or None."""
@@ -242,35 +256,45 @@ class Index:
         with self._guard:
             self._resting = False
         with contextlib.suppress(Exception):  # a connection that is closing meanwhile
-            cursor = self._cursor()
             for limit in (_REST_MEMORY_MB, MEMORY_MB):
-                cursor.execute(f"SET memory_limit = '{limit}MiB'")
+                self._read(f"SET memory_limit = '{limit}MiB'")
 
     # -- opening ---------------------------------------------------------------------------
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        while True:
+            reader = self._reader()
+            with reader.lock:
+                if reader.closed:
+                    continue  # another database has just taken the place of this one
+                try:
+                    return reader.cursor.execute(sql, parameters or None).fetchall()
+                finally:
+                    if reader.connection is not self._connection:
+                        reader.close()
+
+    def _reader(self) -> Reader:
+        """This thread's cursor: a connection to the same database."""
         self.opened()
-        connection = self._connection
-        if connection is None:
-            raise Unavailable(
-                f"The catalogue could not be opened: {self._failure or 'it is closed'}.",
-                next_step="run `idc-mcp doctor`",
-            )
-        # A cursor is a connection to the same database; one a thread, made again after a swap.
-        if getattr(self._local, "connection", None) is not connection:
-            with self._guard:  # DuckDB 2 refuses two calls on one connection at once
-                self._local.cursor = connection.cursor()
-                self._local.connection = connection
-                self._cursors.append(self._local.cursor)
-        return self._local.cursor  # type: ignore[no-any-return]
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is not None and not reader.closed and reader.connection is self._connection:
+            return reader
+        with self._guard:  # DuckDB 2 refuses two calls on one connection at once
+            if self._connection is None:
+                raise Unavailable(
+                    f"The catalogue could not be opened: {self._failure or 'it is closed'}.",
+                    next_step="run `idc-mcp doctor`",
+                )
+            self._local.reader = Reader(self._connection)
+            self._readers.append(self._local.reader)
+        return self._local.reader  # type: ignore[no-any-return]
 
     def _open(self) -> None:
         try:
             path = database_path(self.settings.cache_dir, self.release)
-            if path.exists() and self._usable(path, self.release):
-                self._use(path, self.release)
-            else:
-                self._use(None, self.release)
+            sound = path.exists() and self._usable(path, self.release)
+            self._use(path if sound else None, self.release)
+            if not sound:
                 self._builder.start()
         except Exception as error:
             self._failure = error
@@ -279,31 +303,39 @@ class Index:
 
     def _usable(self, path: Path, release: Release) -> bool:
         try:
-            self._connect(path, release).close()
+            self._connect(path, release)[0].close()
         except Exception as error:
             print(f"idc-mcp: {path} is damaged and will be rebuilt: {error}", file=sys.stderr)
             path.unlink(missing_ok=True)
             return False
         return True
 
-    def _connect(self, path: Path | None, release: Release) -> duckdb.DuckDBPyConnection:
-        from idc_mcp.index.connect import open_catalogue  # noqa: PLC0415
-
+    def _connect(
+        self, path: Path | None, release: Release
+    ) -> tuple[duckdb.DuckDBPyConnection, Release]:
         return open_catalogue(
             release, path, threads=self.settings.threads, memory_mb=MEMORY_MB, temp_dir=None
         )
 
     def _use(self, path: Path | None, release: Release) -> None:
-        connection = self._connect(path, release)
+        connection, usable = self._connect(path, release)
         with self._guard:
             if self._closed:
                 connection.close()
                 return
-            # The old connection is not closed here: other threads may be reading from it.
             self._connection, self.database = connection, path
-            self._cursors = []
-            if release.here != self.release.here:
-                self.release, self._facts = release, {}
+            readers, self._readers = self._readers, []
+            self._looked = release.here
+            if usable.here != self.release.here or usable.clinical != self.release.clinical:
+                self.release, self._facts = usable, {}
+        if path is not None:
+            with contextlib.suppress(OSError):
+                os.utime(path)  # it is in use: see `build._remove_superseded`
+        for reader in readers:
+            # One in the middle of a statement closes when that has ended.
+            if reader.lock.acquire(blocking=False):
+                reader.close()
+                reader.lock.release()
 
     def _use_built(self) -> None:
         # What was fetched while it was being built is not in it.

@@ -111,6 +111,7 @@ class Session:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.connection: Any = None
+        self.collections: list[str] = []
 
     def open(self) -> bytes:
         """Open and lock the connection."""
@@ -128,6 +129,7 @@ class Session:
         )
         try:
             self.connection = sandbox.locked_connection(place)
+            self.collections = [] if config["clinical"] else _collections(self.connection)
         except Exception as error:
             return _failed(error, damaged=database is not None)
         limit_process(config["memory_mb"])
@@ -149,6 +151,7 @@ class Session:
                     self.config["described"],
                     cohorts,
                     self.config["clinical"],
+                    self.collections,
                 ),
                 max_rows=request["max_rows"],
                 max_chars=request["max_chars"],
@@ -180,9 +183,20 @@ class Session:
             os._exit(1)
 
 
+def _collections(connection: Any) -> list[str]:
+    rows = connection.execute("SELECT collection_id FROM main.collections_index").fetchall()
+    return [str(row[0]) for row in rows if row[0]]
+
+
 def _release(config: dict[str, Any]) -> Release:
-    fetched = Path(config["fetched"]) if config["fetched"] else None
-    return Release(config["data_version"], Path(config["directory"]), fetched).look()
+    """The parent's release: what it has left out is left out here too."""
+    return Release(
+        config["data_version"],
+        Path(config["directory"]),
+        Path(config["fetched"]) if config["fetched"] else None,
+        {name: Path(path) for name, path in config["files"].items()},
+        {name: tuple(map(Path, paths)) for name, paths in config["clinical"].items()},
+    )
 
 
 def _failed(error: BaseException, *, damaged: bool = False) -> bytes:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from idc_mcp.answers import Answer, Table
 from idc_mcp.errors import NotFetched
+from idc_mcp.idc.annotations import further
 from idc_mcp.idc.annotations.both_ways import Direction, Linked, linked
-from idc_mcp.idc.annotations.kinds import KINDS, read_kinds, tables_for
+from idc_mcp.idc.annotations.kinds import KINDS, TABLE_OF, read_kinds, tables_for
 from idc_mcp.idc.cohorts.resolve import name_for
 from idc_mcp.tools.arguments import OneOrMany
 from idc_mcp.tools.calls import cancellation, report
@@ -19,26 +21,44 @@ if TYPE_CHECKING:
 
 
 class AnnotationsAnswer(Answer):
-    """What refers to images, or what annotations refer to; and what may, but is not known to."""
+    """What refers to images, or what annotations refer to; and what may, but is not known to.
 
-    elastic: ClassVar[tuple[str, ...]] = ("images", "annotations", "candidates", "warnings")
+    Counts that need a table which is not on this machine are left out: unknown is not 0.
+    """
+
+    elastic: ClassVar[tuple[str, ...]] = ("images", "candidates", "annotations", "warnings")
     floors: ClassVar[dict[str, int]] = {
-        "images": 2, "annotations": 2, "candidates": 2, "warnings": 4,
+        "images": 2, "annotations": 3, "candidates": 3, "warnings": 4,
     }  # fmt: skip
     budget: ClassVar[int | None] = 3_500
 
     handle: str = ""
-    series: int
-    asked: int = 0
-    linked: int = 0
+    series: int | None = None
+    kinds: str = ""
+    asked_series: int = 0
+    linked_series: int | None = None
+    linked_handle: str = ""
     annotations: Table | None = None
     images: Table | None = None
     candidates_handle: str = ""
     candidate_series: int = 0
+    kinds_of_unknown_source: str = ""
     candidates: Table | None = None
-    elsewhere: int | None = None
+    of_other_images: int | None = None
     warnings: list[str] = []
     next: list[str] = []
+
+    _whole: dict[str, Table] = PrivateAttr(default_factory=dict)
+    _rest: Callable[[str, set[str]], str] | None = PrivateAttr(None)
+
+    def cut(self, **changes: Any) -> Answer:
+        """The call for rows that are left out is one for their kinds."""
+        for name in self._whole.keys() & changes.keys():
+            table: Table = changes[name]
+            kinds = {str(row[0]) for row in self._whole[name].rows[len(table.rows) :]}
+            if self._rest:
+                changes[name] = table.model_copy(update={"rest": self._rest(name, kinds)})
+        return super().cut(**changes)
 
 
 def idc_annotations(
@@ -52,48 +72,44 @@ def idc_annotations(
     candidates of unknown source."""
     wanted = read_kinds(kinds)
     resolved = app.cohorts.resolve(cohort)
-    lacking = _lacking(app, tables_for(wanted))
+    lacking = _lacking(app, wanted)
     found = linked(app.cohorts, cohort, resolved, direction, wanted)
     name = name_for(app.cohorts, cohort, resolved)
-    return AnnotationsAnswer(
+    known = bool(found.kinds_here)
+    answer = AnnotationsAnswer(
         release=app.release_name,
         understood=f"{resolved.understood}; {_question(direction, wanted, found)}",
         handle=found.handle,
-        series=found.series,
-        asked=found.asked,
-        linked=found.linked,
-        annotations=Table.of(
-            ["kind", "made_by", "analysis_result", "series", "patients", "images", "annotated"],
-            [list(vars(row).values()) for row in found.made],
-            rest=_by_result(found.handle),
-        )
-        if found.made
-        else None,
-        images=Table.of(
-            ["Modality", "collection_id", "series", "patients", "annotations"],
-            found.images,
-            rest=f"idc_size(cohort='{found.handle}', group_by='collection_id')",
-        )
-        if found.images
-        else None,
+        series=found.series if known else None,
+        kinds=_counted(found.kinds),
+        asked_series=found.asked,
+        linked_series=found.linked if known else None,
+        linked_handle=found.linked_handle,
+        annotations=_annotations(found),
+        images=_images(found),
         candidates_handle=found.candidates,
         candidate_series=found.candidate_series,
-        candidates=_candidates(found, direction),
-        elsewhere=found.elsewhere,
+        kinds_of_unknown_source=_counted(found.unknown_kinds),
+        candidates=_candidates(found),
+        of_other_images=found.elsewhere if known else None,
         warnings=[*lacking, *found.warnings],
-        next=_next(name, found, direction),
+        next=_next(found),
     )
+    tables = {"annotations": answer.annotations, "candidates": answer.candidates}
+    answer._whole = {key: table for key, table in tables.items() if table}
+    answer._rest = lambda key, left: _rest(name, found, direction, key, left)
+    return answer
 
 
-def _lacking(app: App, tables: list[str]) -> list[str]:
-    """Have these tables; what it means where one cannot be had.
+def _lacking(app: App, kinds: Sequence[str]) -> list[str]:
+    """Have the tables of these kinds; what it means where one cannot be had.
 
     Raises
     ------
     NotFetched
         One is on its way: the answer would be another in a moment.
     """
-    missing = [table for table in tables if not app.index.has(table)]
+    missing = [table for table in tables_for(kinds) if not app.index.has(table)]
     if not missing:
         return []
     app.tables.begin(missing)
@@ -103,31 +119,62 @@ def _lacking(app: App, tables: list[str]) -> list[str]:
         try:
             app.tables.have(together, report=report, cancelled=cancellation())
         except NotFetched as absent:
-            states = app.tables.status()
-            if any(states[name].startswith(("being", "here")) for name in together):
+            if absent.coming:
                 raise
-            said.append(
-                f"{absent.what} Of what it describes only the study is known here. "
-                f"{absent.next_step}"
+            sourceless = [kind for kind in kinds if TABLE_OF.get(kind) in together]
+            lost = (
+                f"Of {', '.join(sourceless)} only the study is known without"
+                if sourceless
+                else "Who made bulk annotations (ANN), and of what, is not known without"
             )
+            it = "it" if len(together) == 1 else "them"
+            said.append(f"{absent.what} {lost} {it}. Next: {absent.next_step}")
     return said
 
 
 def _question(direction: Direction, kinds: tuple[str, ...], found: Linked) -> str:
     what = "all kinds" if kinds == KINDS else ", ".join(kinds)
+    without = found.asked - found.linked
     if direction == "annotations":
-        without = found.asked - found.linked
-        return (
-            f"annotations ({what}) of its {found.asked:,} images: {found.linked:,} have some, "
-            f"of {without:,} none is known"
-        )
-    return (
-        f"images of its {found.asked:,} annotations ({what}): the source of {found.linked:,} "
-        f"is known, of {found.asked - found.linked:,} not"
+        asked = f"annotations ({what}) of its {found.asked:,} images"
+        told = f"{found.linked:,} have some, of {without:,} none is known"
+        if found.elsewhere:
+            told += f"; {found.elsewhere:,} more in their studies are of other images"
+    else:
+        asked = f"images of its {found.asked:,} annotations ({what})"
+        told = f"the source of {found.linked:,} is known, of {without:,} not"
+    away = ", ".join(found.kinds_away)
+    tables = "its table is" if len(found.kinds_away) == 1 else "their tables are"
+    away = f"not known for {away} ({tables} not on this machine)" if away else ""
+    if found.kinds_here:
+        return f"{asked}: {told}" + (f"; {away}" if away else "")
+    return f"{asked}: {away or 'no table tells which images these kinds refer to'}"
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind} {series:,}" for kind, series in kinds.items())
+
+
+def _annotations(found: Linked) -> Table | None:
+    if not found.made:
+        return None
+    return Table.of(
+        ["kind", "made_by", "analysis_result", "series", "patients", "images", "annotated"],
+        [list(vars(row).values()) for row in found.made],
     )
 
 
-def _candidates(found: Linked, direction: Direction) -> Table | None:
+def _images(found: Linked) -> Table | None:
+    if not found.images:
+        return None
+    return Table.of(
+        ["Modality", "collection_id", "series", "patients", "annotations"],
+        found.images,
+        rest=further.sources(found.handle),
+    )
+
+
+def _candidates(found: Linked) -> Table | None:
     """Annotations whose source is not known; `one_image` of them have one image in their study."""
     if not found.unknown:
         return None
@@ -137,19 +184,24 @@ def _candidates(found: Linked, direction: Direction) -> Table | None:
             [row.kind, row.why, row.analysis_result, row.series, row.patients, row.one_image]
             for row in found.unknown
         ],
-        rest=_by_result(found.candidates) if direction == "annotations" else "",
     )
 
 
-def _by_result(handle: str) -> str:
-    return f"idc_size(cohort='{handle}', group_by='analysis_result_id')"
+def _rest(name: str, found: Linked, direction: Direction, table: str, kinds: set[str]) -> str:
+    """The call for rows of these kinds that were left out of a table."""
+    if len(found.kinds.keys() | found.unknown_kinds.keys()) > 1:
+        return further.kind_by_kind(name, direction, kinds)
+    (kind,) = kinds
+    if table == "annotations":
+        return further.makers(found.handle, kind)
+    if direction == "annotations":
+        return f"idc_size(cohort='{found.candidates}', group_by='analysis_result_id')"
+    return further.sql_call(found.unlisted[kind])
 
 
-def _next(name: str, found: Linked, direction: Direction) -> list[str]:
+def _next(found: Linked) -> list[str]:
     if not found.handle:
         return [f"idc_viewer(cohort='{found.candidates}')"] if found.candidates else []
-    both = f"idc_cohort(identifiers={[name, found.handle]!r}) is images and annotations together"
-    if direction == "annotations" and found.linked < found.asked:
-        back = f"idc_annotations(cohort='{found.handle}', direction='images')"
-        return [f"{back} is the images that have some", both]
+    pair = [found.linked_handle, found.handle]
+    both = f"idc_cohort(identifiers={pair!r}) is the images and annotations that belong together"
     return [both, f"idc_viewer(cohort='{found.handle}')"]

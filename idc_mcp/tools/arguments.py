@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 
 from idc_mcp.answers import Answer, compact_json
 from idc_mcp.errors import BadArgument
+from idc_mcp.idc.filters.given import SAID
 from idc_mcp.idc.nearest import nearest as near_names
 
 Core = Callable[..., Answer]
@@ -68,7 +69,7 @@ def check_arguments(
     given = {name: _parsed(value, model, name) for name, value in arguments.items()}
     _refuse_what_pydantic_lets_pass(given, tool, model)
     try:
-        return model.model_validate(given).model_dump_one_level()
+        return model.model_validate(given, context=SAID).model_dump_one_level()
     except ValidationError as error:
         raise describe_errors(error, tool, model) from None
 
@@ -109,12 +110,18 @@ def describe_errors(error: ValidationError, tool: str, model: type[StrictArgumen
                 parent, _, key = where.rpartition(".")
                 valid = valid_names(model, parent)
                 problems.append(f"'{key}' is not {_one_of(parent, tool)}.")
-                nearest += near_names(key, valid)
-                names = names if not parent else valid
+                if parent and key in model.model_fields:
+                    problems.append(f"It is an argument of {tool}, beside {parent}.")
+                    nearest.append(key)
+                else:
+                    nearest += near_names(key, valid)
+                    names = valid or names
             case "missing":
                 problems.append(f"'{where}' is missing.")
             case "value_error":
-                problems.append(f"'{where}': {problem['ctx']['error']}.")
+                found = problem["ctx"]["error"]
+                problems.append(f"'{where}': {found}.")
+                nearest += getattr(found, "nearest", ())
             case _:
                 problems.append(f"'{where}' was {given}: {_lower_first(problem['msg'])}.")
     return BadArgument(
@@ -138,6 +145,8 @@ def valid_names(model: type[BaseModel], path: str) -> list[str]:
 def _model_within(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
+    # A named type (TypeAliasType) holds what it stands for.
+    annotation = getattr(annotation, "__value__", annotation)
     found = (_model_within(argument) for argument in get_args(annotation))
     return next((model for model in found if model), None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from idc_mcp.answers import Answer, Table
+from idc_mcp.idc.cautions import KNOWN_BAD
 from idc_mcp.idc.cohorts.making import make_cohort
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.quantities import bytes_text
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _SHOWN_NAMES = 6
 
+NEARLY = ("filter", "left_out", "rows_in_release")
+"""Columns of the near-misses. A row is a series, or what a row of the filter's table is:
+a segmentation, an instance, a group of annotations."""
+
 
 class CohortAnswer(Answer):
     """A cohort's card."""
@@ -25,8 +30,9 @@ class CohortAnswer(Answer):
         "nearly", "definition", "understood", "warnings", "licenses",
     )  # fmt: skip
     floors: ClassVar[dict[str, int]] = {
-        "nearly": 1, "definition": 100, "understood": 150, "warnings": 3,
+        "nearly": 1, "definition": 100, "understood": 150, "warnings": max(3, len(KNOWN_BAD)),
     }  # fmt: skip
+    """Of the warnings, known faults of the data come first, so that they always stay."""
     budget: ClassVar[int | None] = 2_500
 
     handle: str
@@ -47,8 +53,8 @@ class CohortAnswer(Answer):
     next: str
 
     def whole(self) -> str:
-        """The resource that holds the definition uncut."""
-        return f"(whole: idc://cohort/{self.handle})"
+        """The resource that holds definition, near-misses and warnings uncut."""
+        return f"(whole: {_resource(self.handle)})"
 
 
 def idc_cohort(
@@ -83,7 +89,7 @@ def idc_cohort(
     and more, by SQL, identifiers or a manifest) and get a handle that every other tool takes,
     with counts of patients, studies and series, size, licences, modalities, near-misses and
     warnings. Filters narrow whatever else is given."""
-    cohort, card, notes = make_cohort(
+    cohort, card = make_cohort(
         app.cohorts,
         app.cards,
         hosted=app.settings.hosted,
@@ -114,12 +120,16 @@ def idc_cohort(
             rest=f"idc_licenses(cohort='{cohort.handle}')",
         ),
         commercial=card.licenses.verdict,
-        nearly=Table.of(["filter", "left_out", "series_in_release"], card.near_misses)
+        nearly=Table.of(NEARLY, card.near_misses, rest=_resource(cohort.handle))
         if card.near_misses
         else None,
-        warnings=[*notes, *card.warnings],
+        warnings=[*card.faults, *cohort.notes, *card.warnings],
         next=_next(cohort.handle, card.licenses.verdict),
     )
+
+
+def _resource(handle: str) -> str:
+    return f"idc://cohort/{handle}"
 
 
 def _next(handle: str, verdict: str) -> str:

@@ -19,7 +19,8 @@ class DescribeAnswer(Answer):
     """An account of one thing; which tables it has depends on its kind."""
 
     elastic: ClassVar[tuple[str, ...]] = (
-        "versions", "series", "studies", "columns", "collections", "sources", "modalities",
+        "versions", "series", "studies", "tables", "columns", "collections", "sources",
+        "modalities",
     )  # fmt: skip
 
     kind: str
@@ -31,6 +32,7 @@ class DescribeAnswer(Answer):
     versions: Table | None = None
     studies: Table | None = None
     series: Table | None = None
+    tables: Table | None = None
     columns: Table | None = None
     notes: list[str] = Field(default_factory=list)
     next: list[str] = Field(default_factory=list)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError
+from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError
 from obstore.store import S3Store
 
 from idc_mcp.idc.buckets import without_password
@@ -14,8 +17,21 @@ from idc_mcp.quantities import bytes_text
 from idc_mcp.transfer.objects import Failure, Kind, Listed, Place, Series
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
+_KEY = re.compile(r'Path ("(?:[^"\\]|\\.)*")')
+"""How the client names a key that it does not take."""
 _CONNECT_S = 10
 _LONGEST_REASON = 200
+
+_PAGE = 1000
+PAGE_S = 60.0
+"""Seconds for the next keys of a listing, however many answers without any come meanwhile."""
+
+MOST_KEYS = 100_000
+"""Of a folder of tables; the clinical ones are some hundreds."""
+MOST_FILES = 1_000_000
+"""Of a series; the largest has 91,980."""
+
+_POLL_S = 0.1
 
 
 @lru_cache(maxsize=64)
@@ -47,30 +63,72 @@ def list_series(place: Place, crdc_series_uuid: str, stall_s: float) -> list[Lis
     Raises
     ------
     Failure
-        The store does not answer or refuses. An empty listing is no failure here.
+        The store does not answer or refuses, or goes on without end. An empty listing is no
+        failure here.
     """
-    return list_below(place, crdc_series_uuid, stall_s)
+    found: list[Listed] = []
+    try:
+        for page in _pages(place, crdc_series_uuid, stall_s):
+            _take(page, place, crdc_series_uuid, found, MOST_FILES)
+    except (BaseError, OSError, ValueError) as error:
+        raise failure(error, place) from error
+    return found
 
 
-def list_below(place: Place, prefix: str, stall_s: float) -> list[Listed]:
+def list_below(
+    place: Place, prefix: str, stall_s: float, go_on: Callable[[], None]
+) -> list[Listed]:
     """The objects below a folder, all pages of them, named relative to it.
+
+    `go_on` is called again and again, between pages and while one is waited for; what it raises
+    ends the listing.
 
     Raises
     ------
     Failure
-        The store does not answer or refuses. An empty listing is no failure here.
+        The store does not answer or refuses, gives no keys for `PAGE_S` seconds, or more than
+        `MOST_KEYS`. An empty listing is no failure here.
     """
-    store = open_store(place, stall_s)
-    found: list[Listed] = []
+
+    async def listed() -> list[Listed]:
+        found: list[Listed] = []
+        pages = _pages(place, prefix, stall_s)
+        clock = asyncio.get_running_loop().time
+        while True:
+            # Answers without a key never come back from the client: it is asked from outside.
+            coming = asyncio.ensure_future(anext(pages, None))
+            until = clock() + PAGE_S
+            try:
+                while not (await asyncio.wait([coming], timeout=_POLL_S))[0]:
+                    go_on()
+                    if clock() > until:
+                        raise Failure(
+                            Kind.UNANSWERED, f"{place} listed nothing more in {PAGE_S:g} seconds"
+                        )
+            finally:
+                coming.cancel()
+            if (page := coming.result()) is None:
+                return found
+            _take(page, place, prefix, found, MOST_KEYS)
+            go_on()
+
     try:
-        for page in obstore.list(store, prefix=prefix, chunk_size=1000):
-            for item in page:
-                name = item["path"].removeprefix(f"{prefix}/")
-                tag = _MD5.fullmatch(item["e_tag"] or "")
-                found.append(Listed(name, item["size"], tag.group(1) if tag else None))
+        return asyncio.run(listed())
     except (BaseError, OSError, ValueError) as error:
         raise failure(error, place) from error
-    return found
+
+
+def _pages(place: Place, prefix: str, stall_s: float) -> Any:
+    return obstore.list(open_store(place, stall_s), prefix=prefix, chunk_size=_PAGE)
+
+
+def _take(page: Iterable[Any], place: Place, prefix: str, found: list[Listed], most: int) -> None:
+    for item in page:
+        name = item["path"].removeprefix(f"{prefix}/")
+        tag = _MD5.fullmatch(item["e_tag"] or "")
+        found.append(Listed(name, item["size"], tag.group(1) if tag else None))
+    if len(found) > most:
+        raise Failure(Kind.MISSING, f"{place} lists more than {most:,} keys below {prefix}/")
 
 
 def check_listing(series: Series, found: list[Listed]) -> None:
@@ -105,6 +163,11 @@ def failure(error: Exception, place: Place) -> Failure:
     """An error of the store's client as a failure in a person's words."""
     # An endpoint may hold a password, and the client repeats it.
     text = str(error).replace(place.endpoint, without_password(place.endpoint))
+    if isinstance(error, InvalidPathError):
+        # The client gives up on the whole listing: what else is there cannot be known.
+        key = _KEY.search(text)
+        named = f": {key.group(1)[:_LONGEST_REASON]}" if key else ""
+        return Failure(Kind.CORRUPT, f"{place} lists a key that is no path{named}")
     status = re.search(r"status code: (\d{3})", text)
     if isinstance(error, FileNotFoundError) or (status and status.group(1) == "404"):
         return Failure(Kind.MISSING, f"{place} answered 404, not found")

@@ -183,15 +183,18 @@ def test_a_sidecar_that_is_a_page(desk, publisher):
     publisher.fault("html", SUM)
     result = desk().one(SEG)
     assert "release assets" in result.source and result.proof == "contents"
+    assert "SHA-256 is none" in result.notes[0]
     publisher.fault(404, ASSETS)
     shutil.rmtree(desk().directory)
     assert "SHA-256 is none" in desk().fails()
 
 
-def test_without_a_sidecar_the_contents_must_do(desk, publisher):
-    publisher.fault(404, SUM)
+@pytest.mark.parametrize("status", [404, 403])
+def test_without_a_sidecar_the_contents_must_do(desk, publisher, status):
+    publisher.fault(status, SUM)
     result = desk().one(SEG)
     assert "artifact store" in result.source and result.proof == "contents"
+    assert result.notes == (f"the store told no SHA-256 ({status})",)
 
 
 @pytest.mark.parametrize("sums", [True, False], ids=["sha256", "contents"])

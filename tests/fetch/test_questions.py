@@ -35,10 +35,27 @@ def test_where_questions_may_not_fetch(desk, publisher, changes, why, what_to_do
         here.tables.have([SEG])
     assert why in told.value.what and SEG in told.value.what
     assert what_to_do in told.value.next_step and "idc-mcp fetch seg_index" in told.value.next_step
-    assert told.value.tables == (SEG,)
+    assert told.value.tables == (SEG,) and not told.value.coming
+    assert "idc_schema describes the columns" in told.value.next_step
     here.tables.begin([SEG])
     assert not publisher.requests
     assert here.tables.status()[SEG] == "not here"
+
+
+def test_of_clinical_tables_idc_schema_knows_nothing_without_them(desk):
+    with pytest.raises(NotFetched, match=r"^the clinical tables are not on this machine") as told:
+        desk(offline=True).tables.have(["clinical"])
+    assert "run `idc-mcp fetch clinical`" in told.value.next_step
+    assert "idc_schema" not in told.value.next_step
+
+
+def test_what_is_being_taken_in_is_coming(desk):
+    here = desk(fetch_wait_s=5)
+    here.one(SEG)
+    here.index.refresh = lambda timeout_s=0.0: time.sleep(timeout_s)
+    with pytest.raises(NotFetched, match="here and being added") as told:
+        here.tables.have([SEG])
+    assert told.value.coming
 
 
 def test_what_is_here_is_used_offline(desk):
@@ -60,6 +77,7 @@ def test_a_slow_table_is_told_and_there_later(desk, publisher):
     assert f"{LARGE} is being fetched" in under_way.value.what
     assert "of 449.8 kB" in under_way.value.what
     assert "ask again in" in under_way.value.next_step
+    assert under_way.value.coming
     assert told and LARGE in told[-1][2]
     done = [said[0] for said in told]
     assert done == sorted(done)

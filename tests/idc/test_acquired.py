@@ -48,6 +48,12 @@ def test_mr_with_units_and_arrays(full_app, first):
     assert told["EchoTime"] == ", ".join(f"{time:g}" for time in row.EchoTime) + " ms"
 
 
+def test_gauss_is_told_in_tesla(full_app, first):
+    row = first("mr_index", lambda rows: rows.MagneticFieldStrength == 15000)
+    told = describe(full_app.index, row.SeriesInstanceUID).about["mr_index"]
+    assert told["MagneticFieldStrength"] == "1.5 T (recorded as 15000, in gauss)"
+
+
 def test_contrast_and_geometry(full_app, first):
     row = first("contrast_index", lambda rows: rows.ContrastBolusAgent.map(len) > 0)
     told = describe(full_app.index, row.SeriesInstanceUID).about["contrast_index"]

@@ -11,11 +11,12 @@ import pytest
 from idc_mcp.answers import render
 from idc_mcp.app import App
 from idc_mcp.errors import BadArgument, Damaged, NotFetched
-from idc_mcp.idc.annotations import found
+from idc_mcp.idc.annotations import found, further
 from idc_mcp.idc.annotations.kinds import KINDS, read_kinds
 from idc_mcp.idc.filters.filters import Filters
-from idc_mcp.tools.annotations import idc_annotations
+from idc_mcp.tools.annotations import AnnotationsAnswer, idc_annotations
 from idc_mcp.tools.cohort import idc_cohort
+from idc_mcp.tools.size import idc_size
 from idc_mcp.tools.sql import idc_sql
 from tests.conftest import settings_at
 from tests.server.conftest import connected
@@ -75,6 +76,23 @@ def series_of(app: App, handle: str) -> set[str]:
     return {uid for (uid,) in app.index.rows(f"SELECT SeriesInstanceUID FROM {source}")}
 
 
+def kinds_of(text: str) -> dict[str, int]:
+    pairs = (part.split(" ") for part in text.split(", ") if part)
+    return {kind: int(number.replace(",", "")) for kind, number in pairs}
+
+
+def counted(frame: pd.DataFrame, series) -> dict[str, int]:
+    return frame[frame.SeriesInstanceUID.isin(series)].Modality.value_counts().to_dict()
+
+
+def called(app: App, call: str):
+    """What a call of an answer gives."""
+    tools = {"idc_annotations": idc_annotations, "idc_sql": idc_sql, "idc_cohort": idc_cohort,
+             "idc_size": idc_size}  # fmt: skip
+    name, arguments = call.split("(", 1)
+    return tools[name](app, **eval(f"dict({arguments}"))
+
+
 @pytest.mark.parametrize("collections", COHORTS, ids=" ".join)
 def test_every_annotation_is_told_of_and_counted_once(some_app, frame, sources, collections):
     refers_to = known(some_app, sources)
@@ -90,10 +108,15 @@ def test_every_annotation_is_told_of_and_counted_once(some_app, frame, sources, 
     answer = idc_annotations(some_app, ", ".join(collections))
     assert series_of(some_app, answer.handle) == set(of_images.index)
     assert series_of(some_app, answer.candidates_handle) == unsure
-    assert answer.elsewhere == len(elsewhere)
-    assert (answer.asked, answer.series, answer.candidate_series, answer.linked) == (
-        len(images), len(of_images), len(unsure), of_images.nunique(),
-    )  # fmt: skip
+    assert (answer.asked_series, answer.candidate_series) == (len(images), len(unsure))
+    assert (answer.series, answer.linked_series, answer.of_other_images) == (
+        (len(of_images), of_images.nunique(), len(elsewhere))
+        if some_app.index.has("seg_index")
+        else (None, None, None)
+    )
+    assert series_of(some_app, answer.linked_handle) == set(of_images)
+    assert kinds_of(answer.kinds) == counted(frame, of_images.index)
+    assert kinds_of(answer.kinds_of_unknown_source) == counted(frame, unsure)
     if answer.annotations:
         assert sum(row[3] for row in answer.annotations.rows) == len(of_images)
     assert sum(row[3] for row in answer.candidates.rows) == len(unsure)
@@ -111,8 +134,13 @@ def test_images_of_annotations(some_app, frame, sources, collections):
     answer = idc_annotations(some_app, ", ".join(collections), direction="images")
     assert series_of(some_app, answer.handle) == set(found)
     assert series_of(some_app, answer.candidates_handle) == set(near.SeriesInstanceUID)
-    assert (answer.asked, answer.linked) == (len(mine), len(found))
-    assert (answer.series, answer.candidate_series) == (found.nunique(), len(near))
+    assert (answer.asked_series, answer.candidate_series) == (len(mine), len(near))
+    assert (answer.series, answer.linked_series) == (
+        (found.nunique(), len(found)) if some_app.index.has("seg_index") else (None, None)
+    )
+    assert series_of(some_app, answer.linked_handle) == set(found.index)
+    assert kinds_of(answer.kinds) == counted(frame, found.index)
+    assert kinds_of(answer.kinds_of_unknown_source) == counted(frame, unsure.SeriesInstanceUID)
     assert sum(row[3] for row in answer.candidates.rows) == len(unsure)
     alone = unsure.StudyInstanceUID.map(in_study).eq(1).sum()
     assert sum(row[5] for row in answer.candidates.rows) == alone
@@ -127,10 +155,10 @@ def test_there_and_back_loses_none(full_app, full_index):
         "WHERE segmented_SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM index)",
     )
     images = idc_annotations(full_app, segmentations.handle, direction="images")
-    assert images.linked == images.asked == segmentations.series
+    assert images.linked_series == images.asked_series == segmentations.series
     back = idc_annotations(full_app, images.handle)
     assert series_of(full_app, back.handle) >= series_of(full_app, segmentations.handle)
-    assert (back.linked, back.asked) == (images.series, images.series)
+    assert (back.linked_series, back.asked_series) == (images.series, images.series)
 
 
 def test_makers_and_what_is_annotated_are_what_pandas_counts(full_app, published, frame, sources):
@@ -191,6 +219,7 @@ def test_every_handle_can_be_made_again_by_the_sql_that_is_kept_with_it(some_app
     )
     back = idc_annotations(some_app, marks.handle, direction="images", kinds=["SEG", "SR"])
     handles = [there.handle, there.candidates_handle, back.handle, back.candidates_handle]
+    handles += [there.linked_handle, back.linked_handle]
     for handle in filter(None, handles):
         before = series_of(some_app, handle)
         some_app.cohorts.resolve(handle).spec.series.path.unlink()
@@ -205,7 +234,8 @@ def test_handles_of_older_versions_can_be_made_again(some_app):
     )
     for direction in ("annotations", "images"):
         answer = idc_annotations(some_app, given.handle, direction=direction)
-        for handle in filter(None, (answer.handle, answer.candidates_handle)):
+        handles = (answer.handle, answer.candidates_handle, answer.linked_handle)
+        for handle in filter(None, handles):
             before = series_of(some_app, handle)
             some_app.cohorts.resolve(handle).spec.series.path.unlink()
             assert series_of(some_app, handle) == before
@@ -278,12 +308,17 @@ def test_the_wrong_direction_says_the_other(app):
         idc_annotations(app, doses.handle)
 
 
-def test_what_is_not_asked_about_is_said(full_app, frame):
-    answer = idc_annotations(full_app, "lidc_idri")
-    (said,) = [text for text in answer.warnings if "not asked about" in text]
+def test_what_the_cohort_holds_besides_is_said(full_app, frame):
     mine = frame[frame.collection_id == "lidc_idri"].Modality.value_counts()
-    for kind in set(mine.index) & set(DERIVED):
-        assert f"{kind} {mine[kind]:,}" in said
+    answer = idc_annotations(full_app, "lidc_idri")
+    (said,) = [text for text in answer.warnings if "the cohort's own" in text]
+    assert f"SEG {mine['SEG']:,}, SR {mine['SR']:,} series are counted above" in said
+    of_one_kind = " ".join(idc_annotations(full_app, "lidc_idri", kinds=["SEG"]).warnings)
+    assert f"own SEG {mine['SEG']:,} series are counted above" in of_one_kind
+    assert f"also holds SR {mine['SR']:,} series: no images" in of_one_kind
+    back = " ".join(idc_annotations(full_app, "lidc_idri", direction="images").warnings)
+    assert f"also holds CT {mine['CT']:,}" in back
+    assert "no annotations of the kinds asked for" in back
 
 
 @pytest.mark.parametrize("collection", ["ispy1", "ispy2", "nsclc_radiogenomics"])
@@ -314,7 +349,7 @@ def test_prior_versions_are_asked_by_what_the_release_still_serves(some_app):
         "USING (SeriesInstanceUID) WHERE Modality = 'CT'"
     )
     answer = idc_annotations(some_app, f"{served}, {gone}")
-    assert answer.asked == 1
+    assert answer.asked_series == 1
     assert any("1 series are prior versions:" in text for text in answer.warnings)
     assert any("no longer serves" in text for text in answer.warnings)
     with pytest.raises(BadArgument, match="no current series"):
@@ -323,20 +358,68 @@ def test_prior_versions_are_asked_by_what_the_release_still_serves(some_app):
 
 def test_images_without_any_annotation(full_app):
     answer = idc_annotations(full_app, "lidc_idri", kinds=["KO"])
-    assert (answer.handle, answer.candidates_handle, answer.series) == ("", "", 0)
+    assert (answer.handle, answer.candidates_handle, answer.series) == ("", "", None)
+    assert "no table tells which images these kinds refer to" in answer.understood
     assert answer.next == []
     assert answer.annotations is None
 
 
-def test_next_calls_work(full_app):
-    answer = idc_annotations(full_app, "lidc_idri", kinds=["SEG"])
-    back, both = answer.next
-    arguments = eval(back.split(" is ")[0].replace("idc_annotations(", "dict("))
-    assert idc_annotations(full_app, **arguments).series == answer.linked
-    arguments = eval(both.split(" is ")[0].replace("idc_cohort(", "dict("))
-    assert idc_cohort(full_app, **arguments).series >= answer.series
+@pytest.mark.parametrize("direction", ["annotations", "images"])
+@pytest.mark.parametrize("cohort", ["lidc_idri", "lidc_idri, nsclc_radiomics"])
+def test_images_and_annotations_together_are_those_that_belong_together(
+    full_app, cohort, direction
+):
+    answer = idc_annotations(full_app, cohort, direction=direction)
+    both = called(full_app, answer.next[0].split(" is ")[0])
+    assert both.series == answer.series + answer.linked_series > 0
     joined = idc_sql(full_app, f"SELECT count(*) FROM {answer.handle}")
     assert joined.result.rows == [[answer.series]]
+
+
+def shown(answer):
+    """The tables of an answer as they are rendered."""
+    return render(answer, 20_000).structured
+
+
+def test_every_kind_is_told_and_the_rest_is_a_call_away(full_app):
+    answer = idc_annotations(full_app, "nsclc_radiomics")
+    content = shown(answer)
+    assert content["kinds"] == answer.kinds
+    assert {"SEG", "RTSTRUCT"} <= kinds_of(answer.kinds).keys()
+    for name, unsure in (("annotations", False), ("candidates", True)):
+        table = content[name]
+        whole = getattr(answer, name).rows
+        kinds = kinds_of(content["kinds_of_unknown_source"] if unsure else content["kinds"])
+        assert table["more"]
+        assert {row[0] for row in table["rows"]} == set(kinds)
+        largest = {kind: max(row[3] for row in whole if row[0] == kind) for kind in kinds}
+        assert {row[0]: row[3] for row in whole[: len(kinds)]} == largest
+        first, *others = table["rest"].split("; then kinds=")
+        rest = [called(full_app, first)]
+        for kinds_too in others:
+            rest.append(idc_annotations(full_app, "nsclc_radiomics", kinds=eval(kinds_too)))
+        told = [row for part in rest for row in shown(part)[name]["rows"]]
+        missing = [row for row in whole if row not in [*table["rows"], *told]]
+        assert not missing
+
+
+def test_of_one_kind_the_rest_is_counted_by_sql(full_app, monkeypatch):
+    monkeypatch.setattr(AnnotationsAnswer, "budget", 900)
+    monkeypatch.setattr(AnnotationsAnswer, "floors", {"annotations": 1, "candidates": 1})
+    for kind in ("SEG", "RTSTRUCT"):
+        answer = idc_annotations(full_app, "nsclc_radiomics", kinds=[kind])
+        content = shown(answer)
+        makers = called(full_app, content["annotations"]["rest"]).result.rows
+        assert sum(row[-1] for row in makers) == answer.series
+        called(full_app, content["candidates"]["rest"])
+        back = idc_annotations(full_app, "nsclc_radiomics", direction="images", kinds=[kind])
+        rows = called(full_app, shown(back)["candidates"]["rest"]).result.rows
+        assert sum(row[-1] for row in rows) == kinds_of(back.kinds_of_unknown_source)[kind]
+    slides = idc_annotations(full_app, "bonemarrowwsi_pediatricleukemia", kinds=["ANN"])
+    rows = called(full_app, further.makers(slides.handle, "ANN")).result.rows
+    assert sum(row[-1] for row in rows) >= slides.series
+    images = called(full_app, further.sources(slides.linked_handle)).result.rows
+    assert sum(row[-1] for row in images) == slides.linked_series
 
 
 # -- tables that are not here ----------------------------------------------------------------
@@ -347,6 +430,10 @@ def test_offline_the_answer_is_by_study_and_names_tables_and_command(app):
     assert answer.handle == ""
     (said,) = [text for text in answer.warnings if "seg_index" in text]
     assert "offline" in said
+    assert "SEG only the study is known without it. Next: run `idc-mcp fetch seg_index`" in said
+    assert (answer.series, answer.linked_series, answer.of_other_images) == (None, None, None)
+    assert "images: not known for SEG (its table is not on this machine)" in answer.understood
+    assert "series" not in render(answer, None).structured
     assert "idc-mcp fetch seg_index" in said
     reports = idc_annotations(app, "lidc_idri", kinds=["SR"])
     assert not any("fetch" in text for text in reports.warnings)
@@ -380,12 +467,11 @@ def test_while_a_table_is_coming_one_is_told_to_ask_again(make_app):
     mine = make_app()
 
     def coming(names, **_):
-        raise NotFetched("seg_index is being fetched: 3 of 8 MB.", next_step="ask again")
+        raise NotFetched("seg_index is being fetched: 3 of 8 MB.", coming=True)
 
     mine.__dict__["tables"] = SimpleNamespace(
-        begin=lambda names: None, have=coming, close=lambda: None,
-        status=lambda: {"seg_index": "being fetched: 3 of 8 MB"},
-    )  # fmt: skip
+        begin=lambda names: None, have=coming, close=lambda: None
+    )
     with pytest.raises(NotFetched, match="3 of 8 MB"):
         idc_annotations(mine, "lidc_idri", kinds=["SEG"])
 
@@ -402,7 +488,7 @@ async def test_a_client_goes_both_ways(full_app, tmp_path):
         back = await client.call_tool(
             "idc_annotations", {"cohort": found["handle"], "direction": "images"}
         )
-        assert back.structured_content["series"] == found["linked"]
+        assert back.structured_content["series"] == found["linked_series"]
         wrong = await client.call_tool("idc_annotations", {"cohort": found["handle"]})
         assert wrong.is_error
         assert "direction='images'" in wrong.content[0].text

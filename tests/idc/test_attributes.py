@@ -108,7 +108,9 @@ def test_a_range_of_all_acquisitions_leaves_zero_out_and_says_so(full_app, table
     assert f"in {zeros} series of the release" in note
     with_zero = _one(full_app, slice_thickness_mm={"from": 0, "to": 1.5})
     assert not with_zero.notes
-    assert len(_series(full_app, slice_thickness_mm=[0, 1.5])) == len(expected) + zeros
+    assert (
+        len(_series(full_app, slice_thickness_mm={"from": 0, "to": 1.5})) == len(expected) + zeros
+    )
 
 
 def test_float_noise_stays_within_a_range(full_app, table):
@@ -120,15 +122,49 @@ def test_float_noise_stays_within_a_range(full_app, table):
 
 def test_one_number_is_half_a_percent_wide(full_app, table):
     frame = table("mr_index")
-    field = frame.MagneticFieldStrength
+    field = _tesla(frame)
     assert _series(full_app, magnetic_field_strength_T=1.5) == _with(
         frame, (field - 1.5).abs() <= 0.0075
     )
     condition = _one(full_app, magnetic_field_strength_T=3)
     near = dict(condition.nearly)
     assert near["2.8936"] == ((field - 2.8936).abs() < 1e-4).sum()
-    assert near["30000 (in gauss)"] == (field == 30000).sum()
+    assert all(float(value) < 4 for value in near)
     assert not _series(full_app, magnetic_field_strength_T=3) & _with(frame, field < 2.9)
+
+
+def _tesla(frame):
+    field = frame.MagneticFieldStrength
+    return field.where(~(field > 100), field / 10_000)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2.5, None), (None, 1.5), (2.85, 3.15), (1.5, 1.5), (None, 2), (9, None)]
+)
+def test_field_strengths_in_gauss_are_read_in_tesla(full_app, table, low, high):
+    frame = table("mr_index")
+    field, gauss = _tesla(frame), frame.MagneticFieldStrength > 100
+    asked = {side: bound for side, bound in (("from", low), ("to", high)) if bound is not None}
+    taken = (field >= (low or 1e-9)) & (field <= (high or 100))
+    if low == high:
+        taken = (field - low).abs() <= low * 0.005
+    expected = _with(frame, taken)
+    assert _series(full_app, magnetic_field_strength_T=asked) == expected
+    column = {"mr_index.MagneticFieldStrength": asked}
+    assert _series(full_app, columns=column) == expected
+    assert (
+        _define(full_app, columns=column).handle
+        == _define(full_app, magnetic_field_strength_T=asked).handle
+    )
+    notes = [one for one in _one(full_app, columns=column).notes if "gauss" in one]
+    count = (gauss & taken).sum()
+    assert [f"in gauss in {count:,} of the series" in one for one in notes] == [True] * bool(count)
+
+
+def test_field_strengths_that_nothing_has_are_named_in_tesla(full_app):
+    with pytest.raises(NotFound) as error:
+        _one(full_app, magnetic_field_strength_T=15000)
+    assert "from 0 to 9.4" in error.value.what
 
 
 def test_whole_numbers_are_taken_as_they_are(full_app, table):
@@ -152,6 +188,20 @@ def test_a_number_that_nothing_has_names_what_there_is(full_app):
     assert error.value.nearest[0].startswith("40 (")
     with pytest.raises(NotFound):
         _one(full_app, slice_thickness_mm={"to": 0.001})
+
+
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ("seg_index.total_segments", "segmentations"),
+        ("sm_instance_index.PixelSpacing_0", "instances"),
+        ("ct_index.KVP", "series"),
+    ],
+)
+def test_the_error_counts_what_the_rows_are(full_app, column, what):
+    with pytest.raises(NotFound, match=f"is recorded in no {what} of IDC") as error:
+        _one(full_app, columns={column: 123456789})
+    assert all(near.endswith(f" {what})") for near in error.value.nearest)
 
 
 # -- texts --------------------------------------------------------------------------------------
@@ -218,6 +268,39 @@ def test_null_is_what_the_tables_say_nothing_of(full_app, table, modality):
     assert both == (slides - filled) | _series(full_app, stain="Wright Giemsa stain")
 
 
+def test_null_of_numbers_and_flags_is_within_the_modalities(full_app, table, modality):
+    def lacking(name, rows, codes):
+        filled = _with(table(name), rows)
+        return {uid for uid, code in modality.items() if code in codes} - filled
+
+    kvp = table("ct_index").KVP
+    assert kvp.isna().any()
+    expected = lacking("ct_index", kvp.notna(), {"CT"})
+    assert _series(full_app, kvp_kV="null") == expected
+    assert _series(full_app, columns={"ct_index.KVP": "null"}) == expected
+    times = lacking("mr_index", table("mr_index").EchoTime.map(len) > 0, {"MR"})
+    assert _series(full_app, echo_time_ms="Null") == times
+    regular = table("volume_geometry_index").regularly_spaced_3d_volume
+    assert _series(full_app, regularly_spaced_3d_volume="null") == lacking(
+        "volume_geometry_index", regular.notna(), {"CT", "MR", "PT"}
+    )
+
+
+def test_the_canonical_form_is_read_from_disk(full_app):
+    spec = _define(
+        full_app,
+        kvp_kV={"from": 80, "to": 120},
+        echo_time_ms="null",
+        regularly_spaced_3d_volume="null",
+        columns={"mr_index.FlipAngle": {"to": 20}, "uniform_slice_spacing": "null"},
+    )
+    filters = spec.canonical()["filters"]
+    assert filters["kvp_kV"] == [80, 120]  # as in files that were kept before
+    assert filters["columns"]["mr_index.FlipAngle"] == [None, 20]
+    full_app.cohorts.keep(spec)
+    assert full_app.cohorts.resolve(spec.handle).spec == spec
+
+
 # -- yes and no ---------------------------------------------------------------------------------
 
 
@@ -241,11 +324,15 @@ def test_contrast_counts_no_denial(full_app, table, modality):
         | (frame.ContrastBolusRoute.map(says) & ~denied)
     )
     assert denied.any()
-    assert _series(full_app, contrast=True) == _with(frame, given_)
+    assert _series(full_app, contrast=True) == _with(frame, given_ & ~denied)
     without = _series(full_app, contrast=False)
     covered = {uid for uid, name in modality.items() if name in TABLE_MODALITIES["contrast_index"]}
     assert without == covered - _with(frame, given_)
     assert "no proof" in _one(full_app, contrast=False).notes[0]
+    both = (denied & given_).sum()
+    assert both
+    for wanted in (True, False):
+        assert f"of {both:,} series" in _one(full_app, contrast=wanted).notes[-1]
 
 
 # -- annotations --------------------------------------------------------------------------------
@@ -326,7 +413,57 @@ def test_annotations_without_a_known_image_are_counted(full_app, table, modality
     lost = (~frame[rows].segmented_SeriesInstanceUID.isin(modality)).sum()
     card = full_app.cards.card(Cohort.of(_define(full_app, segmented_structure="liver")))
     assert lost
-    assert any(f"{lost} segmentations that segmented_structure" in one for one in card.warnings)
+    assert any(
+        f"{lost} segmentations that segmented_structure takes refer to no image" in one
+        for one in card.warnings
+    )
+    two = _define(full_app, segmented_structure="liver", segmentation_algorithm="*")
+    assert any(
+        "segmented_structure and segmentation_algorithm take refer to no image" in one
+        for one in full_app.cards.card(Cohort.of(two)).warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "note"),
+    [
+        (
+            {"Modality": ["CT", "SEG"], "segmented_structure": "liver",
+             "slice_thickness_mm": {"to": 1.5}},
+            "no SEG: slice_thickness_mm is recorded of CT, MR and PT only; "
+            "idc_annotations(cohort=…) gives the segmentations of these images",
+        ),
+        (
+            {"Modality": ["CT", "MR"], "magnetic_field_strength_T": 3},
+            "no CT: magnetic_field_strength_T is recorded of MR only",
+        ),
+        (
+            {"Modality": ["CT", "MR"], "columns": {"mr_index.FlipAngle": {"to": 90}}},
+            "no CT: columns.mr_index.FlipAngle is recorded of MR only",
+        ),
+        (
+            {"Modality": ["CT", "SM", "RTSTRUCT"], "contrast": True},
+            "no RTSTRUCT or SM: contrast is recorded of CT, MR, PT, XA and RF only; "
+            "idc_annotations(cohort=…) gives the structure sets of these images",
+        ),
+    ],
+)  # fmt: skip
+def test_a_modality_that_cannot_have_it_is_named(full_app, filters, note):
+    card = full_app.cards.card(Cohort.of(_define(full_app, **filters)))
+    assert note in card.warnings
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"Modality": ["CT", "SEG"], "segmented_structure": "liver"},
+        {"Modality": ["CT", "MR"], "slice_thickness_mm": 1},
+        {"slice_thickness_mm": 1},
+    ],
+)
+def test_modalities_that_can_have_it_are_not(full_app, filters):
+    conditions = match(full_app.index, Filters.model_validate(filters))
+    assert not [note for one in conditions for note in one.notes if note.startswith("no ")]
 
 
 # -- columns ------------------------------------------------------------------------------------
@@ -346,7 +483,7 @@ def test_rows_of_one_instance(full_app, table):
 def test_a_column_that_has_a_filter_is_the_same_question(full_app, asked):
     assert (
         _define(full_app, columns={asked: {"from": 80, "to": 100}}).handle
-        == _define(full_app, kvp_kV=[80, 100]).handle
+        == _define(full_app, kvp_kV={"from": 80, "to": 100}).handle
     )
 
 
@@ -364,7 +501,19 @@ def test_a_column_beside_the_filter_of_the_same(full_app):
         ({"Modality": "CT"}, BadArgument, "filter of its own"),
         ({"ct_index.SeriesInstanceUID": "1.2"}, BadArgument, "SeriesInstanceUID"),
         ({"KVP": "high"}, BadArgument, "a number, or"),
-        ({"KVP": {"min": 80}}, BadArgument, "a number, or"),
+        ({"KVP": {"lt": 80}}, BadArgument, "{'to': 80}"),
+        ({"KVP": "80 mA"}, BadArgument, "'80 mA' is not read as a number in kV"),
+        ({"KVP": float("inf")}, BadArgument, "'KVP' was inf: inf is not a finite number"),
+        ({"KVP": ["80", "100"]}, BadArgument, "a list is no range"),
+        ({"single_orientation": 1}, BadArgument, "give true or false"),
+        (
+            {"nlst_canc.clinical_stag": "400"},
+            BadArgument,
+            "JOIN nlst_canc c ON c.collection_id = i.collection_id AND "
+            "c.dicom_patient_id = i.PatientID WHERE c.clinical_stag",
+        ),
+        ({"clinical.nlst_canc.clinical_stag": "400"}, BadArgument, "idc_cohort(sql="),
+        ({"clinical_stag": "400"}, BadArgument, "JOIN nlst_canc c"),
         ({"KVP": [80, 100, 120]}, BadArgument, "a number, or"),
         ({"KVP": 80, "ct_index.KVP": 90}, BadArgument, "given twice"),
         ({"uniform_slice_spacing": "perhaps"}, BadArgument, "true or false"),
@@ -398,6 +547,7 @@ def test_empty_columns_are_rejected(columns):
         ("FlipAngle", "columns={'mr_index.FlipAngle': …}"),
         ("segmentation_type", "segmentation_algorithm_type"),
         ("ct_index.ScanOptions", "columns={'ct_index.ScanOptions': …}"),
+        ("TotalSegmentator", "segmentation_algorithm"),
     ],
 )
 def test_another_name_of_a_filter_names_it(asked, near):
@@ -505,7 +655,7 @@ def test_the_command_takes_ranges_columns_and_yes(
         Modality="CT",
         slice_thickness_mm={"to": 2.5},
         contrast=True,
-        columns={"KVP": [80, 120], "ScanOptions": ["HELICAL MODE", "HELIX"]},
+        columns={"KVP": {"from": 80, "to": 120}, "ScanOptions": ["HELICAL MODE", "HELIX"]},
     )
     assert spec.handle in capsys.readouterr().out
 
@@ -513,11 +663,11 @@ def test_the_command_takes_ranges_columns_and_yes(
 _VALUES = {
     "Modality": ["CT", ["mr", "SEG"], "SM"],
     "collection_id": ["nlst", ["TCGA-BRCA", "prostatex"]],
-    "slice_thickness_mm": [{"to": 2}, 1.25, [0, 1], {"from": 2.5}],
+    "slice_thickness_mm": [{"to": 2}, 1.25, {"from": 0, "to": 1}, {"from": 2.5}, "null"],
     "pixel_spacing_mm": [{"from": 0.5, "to": 0.8}, 0.00025],
     "magnetic_field_strength_T": [1.5, 3, {"from": 1}],
     "diffusion_b_value_s_mm2": [{"from": 500}, 0],
-    "regularly_spaced_3d_volume": [True, False],
+    "regularly_spaced_3d_volume": [True, False, "null"],
     "contrast": [True, False],
     "contrast_agent": ["omni", "ISOVUE"],
     "scanning_sequence": ["se", ["GR", "ep"], "null"],
@@ -533,6 +683,9 @@ _VALUES = {
         {"uniform_slice_spacing": False, "rtstruct_index.RTROIInterpretedTypes": "ORGAN"},
         {"ScanOptions": ["helical mode", "null"]},
         {"sm_index.tissueFixative_CodeMeaning": "null"},
+        {"KVP": "null", "mr_index.EchoTime": {"from": 5, "to": 10}},
+        {"uniform_slice_spacing": "null"},
+        {"seg_index.total_segments": "null"},
     ],
 }
 _FILTERS = st.lists(st.sampled_from(sorted(_VALUES)), unique=True, min_size=1, max_size=4).flatmap(

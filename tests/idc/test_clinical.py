@@ -221,7 +221,9 @@ def test_patients_of_the_index_too(full_app, catalogue):
     people = pdmr[pdmr.Modality == "MR"][["collection_id", "PatientID"]].drop_duplicates()
     assert answer.series == len(pdmr.merge(people))
     assert answer.patients == len(people)
-    assert "0 have none" in answer.warnings[0]
+    given = f"{len(people)} patients given, all of them with images in IDC"
+    assert given in answer.warnings[0]
+    assert "none" not in answer.warnings[0]
 
 
 def test_a_series_or_study_column_comes_first(full_app, catalogue):

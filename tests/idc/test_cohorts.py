@@ -1,14 +1,21 @@
 """Cohorts: the same definition is the same handle, and nothing kept is ever half-read."""
 
+import asyncio
 import json
 import multiprocessing
 import threading
 
 import pytest
 
+from idc_mcp.answers import render
 from idc_mcp.errors import BadArgument, Damaged, NotFound, Refused, SqlError
+from idc_mcp.idc import terms
+from idc_mcp.idc.cautions import KNOWN_BAD, known_faults
+from idc_mcp.idc.cohorts.resolve import name_for
 from idc_mcp.idc.filters.filters import Filters
+from idc_mcp.server import create_server
 from idc_mcp.tools.cohort import idc_cohort
+from idc_mcp.tools.describe import idc_describe
 from idc_mcp.tools.sql import idc_sql
 
 GE_CHEST = {"Modality": "ct", "BodyPartExamined": ["chest"], "Manufacturer": ["GE", "GE *"]}
@@ -327,3 +334,274 @@ def test_segmented_anatomy_is_not_body_part(app):
 def test_a_cohort_named_by_its_handle_is_itself(app):
     handle = _cohort(app, filters=GE_CHEST).handle
     assert _cohort(app, identifiers=[handle]).handle == handle
+
+
+# -- the definition is the cohort -----------------------------------------------------------------
+
+STAGE_IV = "SELECT DISTINCT collection_id, dicom_patient_id FROM nlst_canc"
+LUNG_4D = "FROM index WHERE collection_id = '4d_lung'"
+
+SELECTS = {
+    "patients of a clinical table": f"{STAGE_IV} WHERE clinical_stag = '400'",
+    "patients among other columns": f"SELECT Modality, PatientID, collection_id {LUNG_4D}",
+    "patients as other types": "SELECT collection_id, TRY_CAST(PatientID AS INTEGER) AS PatientID "
+    "FROM index WHERE collection_id = 'nlst' AND PatientID LIKE '1000%'",
+    "studies": f"SELECT StudyInstanceUID {LUNG_4D} LIMIT 7",
+    "series": f"SELECT SeriesInstanceUID {LUNG_4D}",
+    "series in other letters": f"SELECT 1 AS one, SERIESinstanceuid {LUNG_4D} AND Modality = 'CT'",
+    "series of a specialised table": "SELECT segmented_SeriesInstanceUID AS SeriesInstanceUID, "
+    "SeriesInstanceUID AS seg FROM seg_index WHERE segmented_SeriesInstanceUID IN "
+    "(SELECT SeriesInstanceUID FROM index)",
+    "with": f"WITH mine AS (SELECT * {LUNG_4D}) SELECT crdc_series_uuid FROM mine ORDER BY 1",
+    "from first": "FROM index SELECT crdc_series_uuid WHERE collection_id = '4d_lung'",
+    "the end said": f"SELECT crdc_series_uuid {LUNG_4D};",
+    "remarks": f"-- mine; all\nSELECT crdc_series_uuid {LUNG_4D} /* ; */ ; -- 'that is all",
+    "a semicolon in a text": f"SELECT crdc_series_uuid {LUNG_4D} AND license_short_name <> 'a; b'"
+    " -- now",
+    "prior versions": "SELECT crdc_series_uuid FROM prior_versions_index WHERE "
+    "collection_id = 'tcga_brca'",
+    "prior versions and others": "SELECT crdc_series_uuid FROM prior_versions_index WHERE "
+    f"collection_id = 'apollo' UNION ALL SELECT crdc_series_uuid {LUNG_4D}",
+}
+NARROWED = {
+    "": {},
+    "use": {"use": "commercial"},
+    "filter": {"filters": {"Modality": ["CT", "MR", "MG", "SM", "SEG", "RTSTRUCT"]}},
+    "both": {"filters": {"series_size_MB": {"from": 0.01}}, "use": "commercial"},
+}
+
+
+def _given_by(app, sql):
+    """The series that a statement yields when a caller runs it."""
+    views = app.cohorts.views(sql)
+    answer = app.pool.run(sql, max_rows=2_000_000, max_chars=10**9, cohorts=views)
+    names = [name.lower() for name in answer.columns]
+    if "crdc_series_uuid" in names:
+        return {row[names.index("crdc_series_uuid")] for row in answer.rows}
+    uids = {row[names.index("seriesinstanceuid")] for row in answer.rows}
+    known = app.index.rows("SELECT SeriesInstanceUID, crdc_series_uuid FROM core.series")
+    return {uuid for uid, uuid in known if uid in uids}
+
+
+def _series_of(app, handle):
+    rows = app.index.rows(f"SELECT crdc_series_uuid FROM {app.cohorts.resolve(handle).source}")
+    assert len(rows) == len(set(rows))
+    return {row[0] for row in rows}
+
+
+def _is_its_definition(app, handle, *, own=False):
+    whole = app.cohorts.resolve(handle).definition
+    assert (handle in whole) == own
+    assert _given_by(app, whole) == _series_of(app, handle)
+    return whole
+
+
+@pytest.mark.parametrize("what", SELECTS)
+def test_sql_narrowed_is_defined_by_what_gives_it(full_app, what):
+    for narrowed in NARROWED.values():
+        try:
+            card = _cohort(full_app, sql=SELECTS[what], **narrowed)
+        except NotFound:
+            continue  # nothing of it is left
+        whole = _is_its_definition(full_app, card.handle)
+        if what == "prior versions":
+            assert "prior_versions_index" in whole
+
+
+def test_patients_are_told_as_patients(full_app):
+    sql = SELECTS["patients of a clinical table"]
+    card = _cohort(full_app, sql=sql, filters={"Modality": "CT"}, use="commercial")
+    assert full_app.cohorts.resolve(card.handle).definition == (
+        f"SELECT * FROM index WHERE (collection_id, PatientID) IN ({sql}) "
+        f"AND Modality IN ('CT') AND {terms.condition('commercial')}"
+    )
+
+
+@pytest.mark.timeout(120)
+def test_cohorts_within_are_named_or_written_out(app):
+    uuids = [row[0] for row in app.index.rows(f"SELECT crdc_series_uuid {LUNG_4D} LIMIT 60")]
+    prior = app.index.value("SELECT crdc_series_uuid FROM core.prior LIMIT 1")
+    plain = _cohort(app, filters={"collection_id": "tcga_luad"}).handle
+    bases = {
+        "list": _cohort(app, manifest="\n".join(uuids)).handle,
+        "sql": _cohort(app, sql=SELECTS["studies"]).handle,
+        "list with prior": _cohort(app, manifest=f"{prior}\n" + "\n".join(uuids[:5])).handle,
+        "prior": _cohort(app, identifiers=[prior, uuids[0]]).handle,
+        "within": _cohort(app, identifiers=[plain, "4d_lung"]).handle,
+    }
+    others = ([], [plain], ["lidc_idri", prior], [plain, bases["list"]], [])
+    ways = [*NARROWED.values(), {"filters": {"has_annotations": True}}]
+    for at, handle in enumerate(bases.values()):
+        for turn, narrowed in enumerate(ways):
+            named = [handle, *others[(at + turn) % len(others)]]
+            if len(named) == 1 and not narrowed:
+                continue  # that is the cohort itself
+            try:
+                card = _cohort(app, identifiers=named, **narrowed)
+            except NotFound:
+                continue  # nothing of it is left
+            if card.handle not in bases.values():
+                _is_its_definition(app, card.handle)
+    for name, handle in bases.items():
+        _is_its_definition(app, handle, own=name.startswith("list"))
+    card = _cohort(app, identifiers=[bases["list"]], filters={"Modality": "CT"})
+    assert card.definition == f"SELECT * FROM {bases['list']} WHERE Modality IN ('CT')"
+    card = _cohort(app, identifiers=[plain], filters={"Modality": "CT"})
+    assert "FROM index WHERE (collection_id IN ('tcga_luad')) AND Modality" in card.definition
+
+
+def test_a_list_that_filters_narrow_tells_them(app):
+    uuids = [row[0] for row in app.index.rows(f"SELECT crdc_series_uuid {LUNG_4D} LIMIT 60")]
+    card = _cohort(
+        app, manifest="\n".join(uuids), filters={"Modality": ["CT", "RTSTRUCT"]}, use="commercial"
+    )
+    assert card.definition == f"SELECT * FROM {card.handle}"
+    assert "a kept list of 60 series; Modality: CT" in card.understood
+    assert "licences that allow commercial use" in card.understood
+    about = idc_describe(app, card.handle).about
+    assert (about["means"], about["definition"]) == (card.understood, card.definition)
+
+
+def test_the_part_for_a_use_keeps_the_sql(make_app):
+    app = make_app()
+    card = _cohort(app, sql=SELECTS["studies"])
+    part = app.cohorts.for_use(app.cohorts.resolve(card.handle), "commercial")
+    whole = _is_its_definition(app, part.handle)
+    assert SELECTS["studies"] in whole
+    app.cohorts.resolve(part.handle).spec.series.path.unlink()
+    assert _series_of(make_app(), part.handle)
+
+
+def test_an_older_file_without_the_kind_of_column(make_app):
+    app = make_app()
+    narrowed = [_cohort(app, sql=SELECTS["series"], **more) for more in ({}, NARROWED["filter"])]
+    for card in narrowed:
+        path = app.cohorts.files.directory / f"{card.handle}.json"
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({k: content[k] for k in ("handle", "definition", "origin")}))
+    assert _is_its_definition(app, narrowed[0].handle) == SELECTS["series"]
+    _is_its_definition(app, narrowed[1].handle, own=True)
+
+
+# -- what is kept stays ---------------------------------------------------------------------------
+
+
+def test_naming_a_cohort_again_erases_nothing(make_app):
+    app = make_app()
+    sql = SELECTS["patients among other columns"]
+    made = _cohort(app, sql=sql, name="mine")
+    path = app.cohorts.files.directory / f"{made.handle}.json"
+    before = path.read_text()
+    cohort = app.cohorts.resolve(made.handle)
+    assert name_for(app.cohorts, "x" * 200, cohort) == made.handle
+    app.cohorts.keep(cohort.spec)
+    app.cohorts.for_use(cohort, "any")
+    again = _cohort(app, identifiers=[made.handle])
+    assert path.read_text() == before
+    assert (again.name, again.definition, again.warnings) == (
+        made.name, made.definition, made.warnings,
+    )  # fmt: skip
+    assert "names no series" in made.warnings[0]
+    uuids = "\n".join(_series_of(app, made.handle))
+    assert _cohort(app, manifest=uuids, name="other").handle == made.handle
+    kept = app.cohorts.files.load(made.handle)
+    assert (kept.name, kept.origin) == ("other", sql)
+
+
+def test_a_cohort_is_never_made_of_itself(make_app):
+    app = make_app()
+    uuids = [row[0] for row in app.index.rows(f"SELECT crdc_series_uuid {LUNG_4D} LIMIT 60")]
+    listed = _cohort(app, manifest="\n".join(uuids), name="list").handle
+    all_of_it = _cohort(app, identifiers=[listed], filters={"collection_id": "4d_lung"}).handle
+    assert all_of_it != listed
+    for handle in (listed, all_of_it):
+        again = _cohort(app, sql=f"SELECT crdc_series_uuid FROM {handle.upper()}")
+        assert (again.handle, again.definition) == (listed, f"SELECT * FROM {listed}")
+        assert app.cohorts.files.load(listed).origin == ""
+    app.cohorts.resolve(listed).spec.series.path.unlink()
+    with pytest.raises(Damaged, match=listed):
+        make_app().cohorts.resolve(listed)
+
+
+# -- what to beware of ----------------------------------------------------------------------------
+
+
+def _resource(app, handle):
+    """What `idc://cohort/{handle}` holds."""
+
+    async def read():
+        server = create_server(app.settings)
+        found = await server.read_resource(f"idc://cohort/{handle}")
+        return json.loads(next(iter(found)).content)
+
+    return asyncio.run(read())
+
+
+MANY = {
+    "collection_id": ["ispy1", "ispy2", "nsclc_radiogenomics"], "Modality": ["SEG", "MR", "CT"],
+    "has_annotations": True, "BodyPartExamined": ["BREAST", "CHEST", "null"],
+    "cancer_types": ["breast", "lung"], "Manufacturer": ["*a*", "*e*"],
+}  # fmt: skip
+
+
+def test_known_faults_are_never_cut(full_app):
+    card = _cohort(full_app, filters=MANY)
+    wanted = known_faults({(one, "SEG") for one in MANY["collection_id"]})
+    assert len(wanted) == len(KNOWN_BAD)
+    shown = render(card, 100).structured
+    assert shown["warnings"][: len(wanted)] == wanted
+    assert shown["warnings"][-1].endswith(f"more (whole: idc://cohort/{card.handle})")
+    assert shown["nearly"]["more"]
+    assert shown["nearly"]["rest"] == f"idc://cohort/{card.handle}"
+
+
+def test_the_resource_has_what_the_card_cuts(full_app):
+    card = _cohort(full_app, filters=MANY)
+    whole = _resource(full_app, card.handle)
+    assert whole["warnings"] == card.warnings
+    assert [list(row.values()) for row in whole["nearly"]] == card.nearly.rows
+    assert list(whole["nearly"][0]) == card.nearly.columns
+    assert set(card.warnings) <= set(idc_describe(full_app, card.handle).notes)
+    listed = _cohort(full_app, manifest=f"{next(iter(_series_of(full_app, card.handle)))}\n?")
+    kept = _resource(full_app, listed.handle)["warnings"]
+    assert any("1 lines were not understood" in text for text in kept)
+
+
+@pytest.mark.parametrize("collection", ["ispy1", "ispy2"])
+def test_images_chosen_by_faulty_segmentations_say_so(full_app, collection):
+    [fault] = known_faults({(collection, "SEG")})
+    images = {"collection_id": collection, "Modality": ["MR", "CT"]}
+    plain = _cohort(full_app, filters=images)
+    assert fault not in plain.warnings
+    for asked in ({"segmented_structure": "*"}, {"columns": {"seg_index.AlgorithmType": "*"}}):
+        chosen = _cohort(full_app, filters={**images, **asked})
+        assert "SEG" not in chosen.modalities
+        assert chosen.warnings[0] == fault
+    assert _cohort(full_app, identifiers=[chosen.handle], use="commercial").warnings[0] == fault
+    by_sql = _cohort(
+        full_app,
+        sql="SELECT segmented_SeriesInstanceUID AS SeriesInstanceUID FROM seg_index JOIN index "
+        f"USING (SeriesInstanceUID) WHERE collection_id = '{collection}' "
+        "AND segmented_SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM index)",
+    )
+    assert by_sql.warnings[0] == fault
+
+
+def test_what_is_not_recorded_of_prior_versions_is_said(full_app):
+    sql = (
+        "SELECT crdc_series_uuid FROM prior_versions_index WHERE Modality = 'CT' "
+        "UNION ALL SELECT crdc_series_uuid FROM index WHERE collection_id = 'lidc_idri'"
+    )
+    filters = {
+        "slice_thickness_mm": {"to": 5}, "columns": {"ct_index.SpiralPitchFactor": {"to": 9}},
+        "BodyPartExamined": ["CHEST", "null"], "Modality": "CT",
+    }  # fmt: skip
+    base = _cohort(full_app, sql=sql)
+    for given in ({"sql": sql}, {"identifiers": [base.handle]}):
+        card = _cohort(full_app, filters=filters, use="commercial", **given)
+        [judged] = [text for text in card.warnings if "judged by what is recorded" in text]
+        assert judged.startswith("slice_thickness_mm, columns.ct_index.SpiralPitchFactor: prior")
+        [lacking] = [text for text in card.warnings if "counts as empty" in text]
+        assert lacking.startswith("BodyPartExamined, license_short_name (use=commercial): not")
+    for warnings in (base.warnings, _cohort(full_app, filters=filters).warnings):
+        assert not [text for text in warnings if "judged" in text or "counts as empty" in text]

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from idc_mcp.answers import render
-from idc_mcp.errors import BadArgument, NotFound
+from idc_mcp.errors import BadArgument, NotFetched, NotFound
 from idc_mcp.idc.identifiers import analysis_result_ids, collection_ids
 from idc_mcp.quantities import bytes_text
+from idc_mcp.tools.annotations import idc_annotations
 from idc_mcp.tools.describe import idc_describe
 
 BUDGET = 20_000
@@ -247,3 +248,31 @@ def test_a_cohort_by_its_handle(app):
     assert found.about["series"] == card.series
     assert found.about["name"] == "nuclear"
     assert "NM" in found.about["definition"]
+
+
+def test_a_clinical_table_that_is_not_here_has_them_fetched(app):
+    for name in ("nlst_canc", "clinical.nlst_canc", "clinical"):
+        with pytest.raises(NotFetched) as caught:
+            idc_describe(app, name)
+        assert caught.value.tables == ("clinical",)
+        with pytest.raises(NotFetched, match="clinical tables are not on this machine"):
+            app.with_tables(lambda name=name: idc_describe(app, name))
+    with pytest.raises(NotFound):
+        idc_describe(app, "nlstcanc")
+
+
+def test_clinical_tables_are_described(full_app):
+    assert "clinical_stag" in {row[0] for row in idc_describe(full_app, "nlst_canc").columns.rows}
+    every = idc_describe(full_app, "clinical")
+    assert every.kind == "table"
+    assert "nlst_canc" in {row[0] for row in every.tables.rows}
+
+
+@pytest.mark.parametrize("modality", ["SR", "PR", "M3D", "KO", "SEG", "CT"])
+def test_an_object_whose_source_stands_in_no_table_leads_to_candidates(app, catalogue, modality):
+    uid = catalogue[catalogue.Modality == modality].SeriesInstanceUID.iloc[0]
+    notes = " ".join(idc_describe(app, uid).notes)
+    call = f"idc_annotations(cohort='{uid}', direction='images')"
+    assert (call in notes) == (modality in ("SR", "PR", "M3D", "KO"))
+    if call in notes:
+        assert idc_annotations(app, uid, direction="images").asked_series == 1

@@ -142,6 +142,95 @@ def test_the_suggested_filters_say_the_query(full_app, query, filters):
     assert suggested(full_app.search.search(query))[0] == filters
 
 
+NEXT = [
+    ("kidney tumor segmentation",
+     {"segmented_structure": ["neoplasm*", "*lesion*"], "Modality": "SEG",
+      "cancer_types": "kidney"}, ""),
+    ("tumor segmentaton",
+     {"segmented_structure": ["neoplasm*", "*lesion*"], "Modality": "SEG"}, ""),
+    ("DWI", {"diffusion_b_value_s_mm2": {"from": 1}, "Modality": "MR"},
+     "leaves out DWI without a recorded b-value"),
+    ("DCE", {"SeriesDescription": ["DCE", "dyn"], "Modality": "MR"},
+     "leaves out DCE series not described so"),
+    ("semi-automatic segmentation breast",
+     {"segmentation_algorithm_type": "SEMIAUTOMATIC", "segmented_structure": "Breast",
+      "Modality": "SEG"}, ""),
+    ("oral contrast CT",
+     {"contrast": True, "columns": {"contrast_index.ContrastBolusRoute": "ORAL"},
+      "Modality": "CT"}, ""),
+    ("IV contrast CT",
+     {"contrast": True, "Modality": "CT",
+      "columns": {"contrast_index.ContrastBolusRoute": ["IV", "Intravenous route"]}}, ""),
+    ("rectal contrast CT", {"contrast": True, "Modality": "CT"}, "leaves out: rectal"),
+    ("without contrast CT", {"contrast": False, "Modality": "CT"}, ""),
+    ("head CT", {"Modality": "CT", "BodyPartExamined": "HEAD"}, "BodyPartExamined is null in"),
+    ("3D CT", {"Modality": "CT"}, "leaves out: 3d"),
+    ("2D mammography", {"Modality": "MG"}, "leaves out: 2d"),
+    ("tomosynthesis", {"Modality": "MG"}, "leaves out: tomosynthesis"),
+    ("GTV contours head and neck",
+     {"roi_name": "gtv", "Modality": "RTSTRUCT", "cancer_types": "head and neck"}, ""),
+    ("CT under 1.5 mm liver segmentation",
+     {"slice_thickness_mm": {"to": 1.5}, "segmented_structure": "Liver", "Modality": "CT"}, ""),
+    ("CT under 1.5 mm segmentation",
+     {"slice_thickness_mm": {"to": 1.5}, "Modality": "CT"}, "leaves out: segmentation"),
+    ("mammography at 3 T", {"Modality": "MG"}, "leaves out: at 3 T"),
+    ("lung CT 7", {"Modality": "CT", "cancer_types": "lung"}, "leaves out: 7"),
+    ("low dose CT", {"Modality": "CT"}, "leaves out: low dose"),
+    ("lymph node contours", {"Modality": "RTSTRUCT"}, "leaves out: lymph, node"),
+    ("FLAIR", {"SeriesDescription": "FLAIR", "Modality": "MR"}, "leaves out FLAIR series"),
+    ("T1 spin echo", {"SeriesDescription": "T1", "scanning_sequence": "SE", "Modality": "MR"}, ""),
+    ("bone kernel CT", {"convolution_kernel": "BONE", "Modality": "CT"}, ""),
+    ("Siemens B30f", {"convolution_kernel": "B30f", "Manufacturer": "SIEMENS*"}, ""),
+    ("3D volume CT regularly spaced",
+     {"regularly_spaced_3d_volume": True, "Modality": "CT"}, ""),
+    ("gadolinium contrast MR breast",
+     {"contrast_agent": ["*gad*", "*magnevist*", "*multihance*"], "Modality": "MR",
+      "cancer_types": "breast"}, ""),
+    ("hepatic", {"BodyPartExamined": "LIVER"}, "BodyPartExamined is null in"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "filters", "told"), NEXT)
+def test_a_suggested_call_says_the_query_and_what_it_leaves_out(full_app, query, filters, told):
+    call = next(one for one in full_app.search.search(query).next if "idc_cohort" in one)
+    assert json.loads(re.search(r"filters=(\{.*\})", call)[1]) == filters
+    assert told in call
+    assert told or "(" not in call.removeprefix("idc_cohort(")
+    where = " AND ".join(one.sql for one in match(full_app.index, Filters(**filters)))
+    assert full_app.index.value(f"SELECT count(*) FROM index WHERE {where}") > 0
+
+
+@pytest.mark.parametrize("query", ["who smokes", "patients of stage IV who were scanned"])
+def test_words_of_a_question_are_no_values(full_app, query):
+    calls = full_app.search.search(query).next
+    assert not any("who" in call or "were" in call for call in calls)
+
+
+def test_a_clinical_suggestion_asks_for_all_that_one_table_has(full_app):
+    statement = suggested_sql(full_app.search.search("women with stage III breast cancer MR"))[0]
+    asked = re.findall(r"c\.(\w+) (?:= |IN )", statement.partition(" WHERE ")[2])
+    assert any(column.lower() in ("gender", "patientsex", "sex") for column in asked)
+    assert any("stag" in column.lower() for column in asked)
+    assert statement.endswith("i.Modality = 'MR'")
+
+
+def test_a_column_that_is_called_so_comes_before_others_about_it(full_app):
+    (call,) = full_app.search.search("vital status").next
+    assert "column='vital_status'" in call
+
+
+def test_the_lesion_that_is_said_comes_before_the_organ_it_is_in(full_app):
+    rows = full_app.search.search("lung nodule segmentation").values.rows
+    structures = [row[1] for row in rows if row[0] == "segmented_structure"]
+    assert structures[0] == "Nodule"
+    assert "Pulmonary artery" not in structures[:2]
+
+
+def test_a_note_names_the_table_that_was_asked_for_first(app):
+    (note,) = [one for one in idc_search(app, "stage IV zzyzzx").notes if "fetch" in one]
+    assert "clinical_index" in note
+
+
 @pytest.mark.parametrize("query", [
     "liver segmentation", "CT with a liver segmentation", "segmented heart CT slices under 1.5 mm",
     "H&E slides 40x", "gross tumour volume", "nuclei annotations", "gadolinium", "FDG", "Ga-68",
@@ -266,16 +355,44 @@ def test_a_note_says_what_was_not_searched(app):
         ("slides 20×", "slides", "objective_power", 20),
         ("CT with contrast", "CT", "contrast", True),
         ("post-contrast MR", "MR", "contrast", True),
+        ("oral contrast CT", "CT", "contrast", True),
+        ("CT without contrast", "CT", "contrast", False),
+        ("non-contrast CT", "CT", "contrast", False),
+        ("CT < 1 mm", "CT", "slice_thickness_mm", {"to": 1}),
+        ("chest CT 1 mm to 2 mm", "chest CT", "slice_thickness_mm", {"from": 1, "to": 2}),
+        ("CT between 1 and 2 mm", "CT", "slice_thickness_mm", {"from": 1, "to": 2}),
+        ("slice thickness 1.25", "", "slice_thickness_mm", 1.25),
+        ("thin slice CT < 1 mm", "CT", "slice_thickness_mm", {"to": 1}),
+        ("120 kV", "", "kvp_kV", 120),
+        ("CT 80-100 kVp", "CT", "kvp_kV", {"from": 80, "to": 100}),
+        ("b value 800", "", "diffusion_b_value_s_mm2", 800),
+        ("b=1000", "", "diffusion_b_value_s_mm2", 1000),
+        ("DWI b800", "", "diffusion_b_value_s_mm2", 800),
+        ("DWI", "", "diffusion_b_value_s_mm2", {"from": 1}),
+        ("TE 90 ms", "", "echo_time_ms", 90),
+        ("TR under 500 ms", "", "repetition_time_ms", {"to": 500}),
+        ("flip angle 90", "", "mr_index.FlipAngle", 90),
+        ("MR at least 3T", "MR", "magnetic_field_strength_T", {"from": 2.85}),
+        ("3T or more", "", "magnetic_field_strength_T", {"from": 2.85}),
+        ("over 1.5 T", "", "magnetic_field_strength_T", {"from": 1.575}),
+        ("below 3 T", "", "magnetic_field_strength_T", {"to": 2.85}),
+        ("7 tesla", "", "magnetic_field_strength_T", {"from": 6.65, "to": 7.35}),
+        ("20x or more", "", "objective_power", {"from": 20}),
+        ("spin echo", "", "scanning_sequence", "SE"),
+        ("EPI", "", "scanning_sequence", "EP"),
+        ("regular volume", "", "regularly_spaced_3d_volume", True),
+        ("semi-automatic segmentation", "segmentation", "segmentation_algorithm_type",
+         "SEMIAUTOMATIC"),
     ],
-)
+)  # fmt: skip
 def test_measures_are_read(text, rest, name, value):
     left, (measure,) = read_measures(text)
     assert (" ".join(left.split()), measure.filter, measure.value) == (rest, name, value)
 
 
 @pytest.mark.parametrize("text", [
-    "T2 MR", "T2N0M0", "4D-Lung", "CT without contrast", "non-contrast CT", "no contrast",
-    "10 mm lesion", "prostate x", "20 patients", "v25", "stage", "TCGA-3T-A1",
+    "T2 MR", "T2N0M0", "4D-Lung", "10 mm lesion", "nodules over 5 mm", "TR 2 s", "B50 CT",
+    "prostate x", "20 patients", "v25", "stage", "TCGA-3T-A1",
 ])  # fmt: skip
 def test_what_is_no_measure_stays_a_word(text):
     assert read_measures(text) == (text, [])

@@ -46,4 +46,4 @@ def connection(place: sandbox.Place) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="module")
 def catalogue(release: Release) -> Catalogue:
-    return Catalogue(release.bundled, release.schemas)
+    return Catalogue(release.bundled, release.schemas, collections=["nlst", "4d_lung"])

@@ -3,9 +3,11 @@
 import shutil
 import threading
 
+import duckdb
 import pytest
 
-from idc_mcp.errors import NotFetched
+from idc_mcp.errors import NotFetched, Unavailable
+from idc_mcp.index import build as build_module
 from idc_mcp.index import layout
 from idc_mcp.index.build import build, database_path
 from idc_mcp.index.parquet import sums_path
@@ -250,3 +252,137 @@ def test_the_layout_knows_the_tables_of_today(release):
     names = {name for name in release.schemas if name not in release.bundled}
     assert names == set(release.specialised)
     assert set(layout.VALUE_COLUMNS) == set(release.bundled)
+
+
+# -- what goes wrong -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", ["seg_index", "clinical"])
+def test_one_bad_file_costs_no_other_question_its_answer(
+    release, published, tmp_path, request, monkeypatch, bad, capfd
+):
+    cache = tmp_path / "empty"
+    place = fetched(
+        cache, release, published, "seg_index", "pt_index", "clinical_index", "clinical"
+    )
+    spoiled = next(
+        place.glob(f"{bad}/nlst_canc/*.parquet" if bad == "clinical" else f"{bad}.parquet")
+    )
+    spoiled.write_bytes(spoiled.read_bytes()[:200])
+    index = open_index(cache, release, tmp_path, request)
+    monkeypatch.setattr(index._builder, "start", lambda: None)
+    pool = SqlPool(index, index.settings)
+    request.addfinalizer(pool.close)
+    assert index.value("SELECT series FROM facts.totals") == 1_044_191
+    assert pool.run("SELECT count(*) > 0 FROM pt_index", max_rows=1).rows == [[True]]
+    assert index.has("seg_index") == (bad != "seg_index")
+    assert ("nlst_canc" in index.release.clinical) == (bad != "clinical")
+    assert "nlst_prsn" in index.release.clinical
+    if bad == "seg_index":
+        assert "seg_index cannot be read and is left out" in capfd.readouterr().err
+
+
+def test_a_full_disk_removes_no_table(release, cache, published, monkeypatch):
+    place = fetched(cache, release, published, "pt_index")
+
+    def statements(*_):
+        yield "CREATE TABLE facts.unfinished AS SELECT 1"
+        raise duckdb.IOException("IO Error: No space left on device")
+
+    monkeypatch.setattr(build_module.specialised, "table_statements", statements)
+    monkeypatch.setattr(build_module.specialised, "layout_of", lambda *_: "x")
+    with pytest.raises(Unavailable, match="No space left"):
+        build(cache, installed_release(cache))
+    assert (place / "pt_index.parquet").exists()
+    assert not list(cache.glob("*.building*"))
+
+
+def test_what_a_killed_build_left_is_removed(release, cache, published):
+    family = database_path(cache, release).name[:-16]
+    (cache / f"{family}-00000000.building").write_text("half")
+    (cache / f"{family}-00000000.building.tmp").mkdir()
+    fetched(cache, release, published, "pt_index")
+    path = build(cache, installed_release(cache))
+    assert not list(cache.glob("*.building*"))
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_database_of_an_older_layout_is_not_grown(release, cache, published, monkeypatch):
+    fetched(cache, release, published, "ann_index")
+    build(cache, installed_release(cache))
+    monkeypatch.setitem(
+        build_module.specialised.REFERENCES, "ann_index", ("OLD", "referenced_SeriesInstanceUID")
+    )
+    fetched(cache, release, published, "pt_index")
+    path = build(cache, installed_release(cache))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute("SELECT DISTINCT kind FROM core.refers").fetchall() == [("OLD",)]
+
+
+def test_a_build_that_failed_is_not_tried_by_every_question(
+    release, cache, published, tmp_path, request, monkeypatch
+):
+    index = open_index(cache, release, tmp_path, request)
+    index.value("SELECT 1")
+    fetched(cache, release, published, "pt_index")
+    monkeypatch.setattr("idc_mcp.index.builder.sys.executable", "false")
+    with pytest.raises(Unavailable, match="could not be added"):
+        index.refresh()
+    assert index.value("SELECT series FROM facts.totals") == 1_044_191
+    monkeypatch.undo()
+    with pytest.raises(Unavailable, match="could not be added"):
+        index.refresh()
+    monkeypatch.setattr("idc_mcp.index.builder.AGAIN_S", 0.0)
+    assert index.refresh()
+    assert index.has("pt_index")
+
+
+def _clinical(place, table, files, columns):
+    """Add a clinical table of our own: SELECTs, one a file, and what the dictionary says of it."""
+    folder = place / "clinical" / table
+    folder.mkdir(parents=True)
+    for number, select in enumerate(files):
+        duckdb.connect().execute(f"COPY ({select}) TO '{folder}/{number}.parquet' (FORMAT parquet)")
+    dictionary = place / "clinical_index.parquet"
+    rows = ", ".join(
+        f"('nlst', 'x.y.{table}', '{table}', '{column}', '{column}', "
+        f"{[{'option_code': code, 'option_description': meaning} for code, meaning in codes]})"
+        for column, codes in columns.items()
+    )
+    made = place / "grown.parquet"
+    duckdb.connect().execute(
+        f"COPY (FROM '{dictionary}' UNION ALL SELECT * FROM (VALUES {rows})) TO '{made}' "
+        "(FORMAT parquet)"
+    )
+    made.replace(dictionary)
+
+
+CODED = "SELECT {} AS dicom_patient_id, {} AS answer"
+
+
+def test_odd_clinical_tables(release, cache, published, tmp_path, request, capfd):
+    place = fetched(cache, release, published, "clinical_index")
+    book = {"answer": [("1", "one"), ("1.50", "one and a half"), ("2", "two"), ("2", "zwei")]}
+    _clinical(place, "nlst_numbers", [CODED.format("100012", "1.5::DECIMAL(9,2)"),
+                                      CODED.format("100013", "2::DECIMAL(9,2)")], book)  # fmt: skip
+    _clinical(place, "nlst_fractions", [CODED.format("100012.0::DOUBLE", "1.0::DOUBLE")], book)
+    _clinical(place, "nlst_capitals", ["SELECT 'a' AS DICOM_Patient_ID, 'x' AS stage"], book)
+    _clinical(place, "NLST_capitals", ["SELECT 'b' AS DICOM_Patient_ID"], {"x": []})
+    _clinical(place, "select", ['SELECT \'a\' AS dicom_patient_id, 1 AS "quo""te"'], book)
+    index = open_index(cache, release, tmp_path, request)
+    assert index.refresh()
+    pool = SqlPool(index, index.settings)
+    request.addfinalizer(pool.close)
+
+    def rows(sql):
+        return pool.run(sql, max_rows=10).rows
+
+    assert rows("SELECT dicom_patient_id, answer_meaning FROM nlst_numbers ORDER BY 1") == [
+        ["100012", "one and a half"], ["100013", "two / zwei"],
+    ]  # fmt: skip
+    assert rows("SELECT dicom_patient_id, answer_meaning FROM nlst_fractions") == [
+        ["100012", "one"]
+    ]
+    assert rows("SELECT dicom_patient_id, collection_id FROM nlst_capitals") == [["b", "nlst"]]
+    assert rows('SELECT count(*) FROM clinical."select"') == [[1]]
+    assert "nlst_capitals" not in index.release.clinical, "SQL knows no difference of case"

@@ -1,10 +1,12 @@
 """The catalogue: answered at once from Parquet, built once, rebuilt when damaged."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -133,19 +135,57 @@ def test_a_cache_that_cannot_be_written_costs_only_speed(release, tmp_path, requ
     assert not index.building
 
 
-def test_building_removes_superseded_files_of_the_same_engine_only(release, tmp_path, cache_dir):
-    path = database_path(tmp_path, release)
-    old = path.with_name(path.name.replace(layout.key(release), "00000000"))
-    other_engine = path.with_name("idc-25.0.5-duckdb-0.0.1-00000000.duckdb")
-    for stale in (old, other_engine):
-        stale.write_text("x")
+def test_building_removes_what_it_replaces_and_what_nobody_opens(release, tmp_path):
     from idc_mcp.index.build import _remove_superseded
 
-    path.write_bytes(b"x")
-    _remove_superseded(path)
-    assert not old.exists()
-    assert other_engine.exists()
+    path = database_path(tmp_path, release)
+    replaced = path.with_name(f"{path.stem[:-8]}00000000.duckdb")
+    another = path.with_name(path.name.replace(layout.key(release), "00000000"))
+    abandoned = path.with_name("idc-24.0.0-duckdb-0.0.1-00000000-00000000.duckdb")
+    for one in (path, replaced, another, abandoned):
+        one.write_text("x")
+    long_ago = time.time() - 100 * 86_400
+    os.utime(abandoned, (long_ago, long_ago))
+    _remove_superseded(path, release)
     assert path.exists()
+    assert another.exists(), "another environment may have it open"
+    assert not replaced.exists()
+    assert not abandoned.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux tells open files")
+def test_a_replaced_database_is_let_go_of(release, cache_dir, tmp_path, request):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    path = database_path(cache, release)
+    shutil.copy(database_path(cache_dir, release), path)
+    index = _index(release, tmp_path, cache)
+    request.addfinalizer(index.close)
+    asked = threading.Barrier(4)
+    leave = threading.Event()
+
+    def ask_and_stay():
+        index.value("SELECT 1")
+        asked.wait()
+        leave.wait()
+
+    threads = [threading.Thread(target=ask_and_stay) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    asked.wait()
+    second = tmp_path / "second.duckdb"
+    shutil.copy(path, second)
+    index._use(second, index.release)
+    path.unlink()
+    try:
+        assert index.value("SELECT series FROM facts.totals") == 1_044_191
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        held = [str(link.readlink()) for link in links]
+        assert not [name for name in held if name.startswith(str(path))]
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_many_threads_ask_at_once(index):

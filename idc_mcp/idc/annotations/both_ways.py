@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from idc_mcp.errors import BadArgument
-from idc_mcp.idc.annotations.describing import Made, Unknown, made, unknown
+from idc_mcp.idc.annotations.describing import Made, Unknown, by_kind, made, unknown
 from idc_mcp.idc.annotations.found import Asked, annotations_of, asked_of, images_of
 from idc_mcp.idc.annotations.keeping import Origins, keep_cohort, keep_series
 from idc_mcp.idc.annotations.kinds import IMAGE, KINDS, NEITHER
@@ -28,8 +28,18 @@ class Linked:
     ----------
     asked, linked
         Series asked about, and those of them whose counterpart is known.
+    linked_handle
+        The latter; '' where there are none.
     handle, series
         The counterparts; '' and 0 where none is known.
+    kinds, unknown_kinds
+        Annotations of each kind, of known source and of unknown.
+    kinds_here, kinds_away
+        The kinds asked for whose source stands in a table: that is on this machine, that is not.
+    cohort
+        The handle of what was asked about.
+    unlisted
+        For each kind of unknown source, the SELECT that counts these by analysis result.
     candidates, candidate_series
         Series of the same study that may be counterparts: of which nothing more is known.
     made, images
@@ -45,6 +55,7 @@ class Linked:
 
     asked: int
     linked: int = 0
+    linked_handle: str = ""
     handle: str = ""
     series: int = 0
     candidates: str = ""
@@ -53,7 +64,17 @@ class Linked:
     images: list[tuple[str, str, int, int, int]] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     elsewhere: int | None = None
+    kinds: dict[str, int] = field(default_factory=dict)
+    kinds_here: list[str] = field(default_factory=list)
+    kinds_away: list[str] = field(default_factory=list)
+    cohort: str = ""
+    unlisted: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def unknown_kinds(self) -> dict[str, int]:
+        """Annotations of unknown source, of each kind."""
+        return by_kind(self.unknown)
 
 
 def linked(
@@ -80,14 +101,18 @@ def linked(
             raise _nothing_asked(asked, name_for(cohorts, said, cohort), direction)
         keep_cohort(cohorts, cohort)
         origins = Origins(asked, cohort)
-        answer = Linked(sum(asked.modalities[name] for name in wanted))
+        answer = Linked(sum(asked.modalities[name] for name in wanted), cohort=cohort.handle)
+        # Of images any kind may exist; of annotations those in the cohort are asked about.
+        of = wanted if direction == "images" else kinds
+        answer.kinds_here = [kind for kind in asked.kinds_here if kind in of]
+        answer.kinds_away = [kind for kind in asked.kinds_away if kind in of]
         if direction == "images":
             with images_of(asked, directory) as found:
                 _images(cohorts, asked, found, origins, answer)
         else:
             with annotations_of(asked, directory) as found:
                 _annotations(cohorts, asked, found, origins, answer)
-        answer.warnings = [*answer.warnings, *_not_asked(asked, wanted), *_versions(asked)]
+        answer.warnings += [*_not_asked(asked, wanted, direction), *_versions(asked)]
     return answer
 
 
@@ -96,6 +121,7 @@ def _annotations(
 ) -> None:
     index = asked.index
     answer.made = made(asked, found)
+    answer.kinds = by_kind(answer.made)
     answer.unknown = unknown(index, found)
     answer.series, answer.linked, answer.candidate_series, answer.elsewhere = index.rows(
         "SELECT count(*) FILTER (standing = 'refers'), "
@@ -105,8 +131,9 @@ def _annotations(
     )[0]
     if answer.series:
         refer = f"SELECT series_key FROM {found} WHERE standing = 'refers'"
-        kept = keep_series(cohorts, refer, origins.annotations())
-        answer.handle = kept.handle
+        answer.handle = keep_series(cohorts, refer, origins.annotations()).handle
+        images = f"SELECT source_key FROM {found} WHERE standing = 'refers'"
+        answer.linked_handle = keep_series(cohorts, images, origins.annotated()).handle
     if answer.candidate_series:
         unsure = f"SELECT series_key FROM {found} WHERE standing = 'unknown'"
         kept = keep_series(cohorts, unsure, origins.annotations_nearby())
@@ -126,10 +153,21 @@ def _images(cohorts: Cohorts, asked: Asked, found: str, origins: Origins, answer
     ]
     answer.series = sum(row[2] for row in answer.images)
     answer.linked = sum(row[4] for row in answer.images)
+    answer.kinds = {
+        str(kind): int(series)
+        for kind, series in index.rows(
+            f"SELECT Modality, count(*) FROM {found} WHERE standing = 'refers' "
+            "GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+    }
     answer.unknown = unknown(index, found)
+    answer.unlisted = {kind: origins.without_image(kind) for kind in answer.unknown_kinds}
     if answer.series:
         sources = f"SELECT source_key FROM {found} WHERE standing = 'refers'"
         answer.handle = keep_series(cohorts, sources, origins.images()).handle
+        theirs = f"SELECT series_key FROM {found} WHERE standing = 'refers'"
+        kept = keep_series(cohorts, theirs, origins.annotations_with_images())
+        answer.linked_handle = kept.handle
     if any(row.series > row.no_image for row in answer.unknown):
         nearby = (
             f"SELECT series_key FROM core.series WHERE {IMAGE} AND study_key IN "
@@ -161,10 +199,22 @@ def _cautions(asked: Asked, found: str, handle: str) -> Iterator[str]:
         )
 
 
-def _not_asked(asked: Asked, wanted: list[str]) -> Iterator[str]:
+def _not_asked(asked: Asked, wanted: list[str], direction: Direction) -> Iterator[str]:
+    """What the cohort holds besides what the question is about, and what becomes of it."""
     others = {name: n for name, n in asked.modalities.items() if name not in wanted}
+    told = {name: n for name, n in others.items() if name in asked.kinds}
+    if told and direction == "annotations":
+        yield (
+            f"the cohort's own {_counted(told)} series are counted above where they refer to its "
+            "images or lie in their studies"
+        )
+        others = {name: n for name, n in others.items() if name not in told}
     if others:
-        yield f"not asked about: {_counted(others)} series of the cohort"
+        what = "images" if direction == "annotations" else "annotations of the kinds asked for"
+        yield (
+            f"the cohort also holds {_counted(others)} series: no {what}, so the question passes "
+            "them over"
+        )
 
 
 def _versions(asked: Asked) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""What annotations are: by whom they were made, in which analysis result, and of what."""
+"""What annotations are: how many of a kind, made by whom, in which analysis result, of what."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from idc_mcp.idc.annotations.found import Asked
 
@@ -90,8 +91,14 @@ class Unknown:
     no_image: int
 
 
+_Group = TypeVar("_Group", Made, Unknown)
+
+
 def made(asked: Asked, found: str) -> list[Made]:
-    """The annotations that refer to what was asked for, most series first."""
+    """The annotations that refer to what was asked for, by kind, maker and analysis result.
+
+    The largest of each kind come first, then the others, most series first.
+    """
     index = asked.index
     rows = index.rows(
         f"{_described(asked, found)} SELECT Modality, made_by, analysis_result_id, count(*), "
@@ -99,7 +106,7 @@ def made(asked: Asked, found: str) -> list[Made]:
         "min(algorithm) FROM everything GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3"
     )
     what = _what(index, _described(asked, found)) if rows else {}
-    return [
+    found_alike = [
         Made(
             kind=kind,
             made_by=_by(maker, algorithms, algorithm),
@@ -111,19 +118,36 @@ def made(asked: Asked, found: str) -> list[Made]:
         )
         for kind, maker, result, series, patients, images, algorithms, algorithm in rows
     ]
+    return _kinds_first(found_alike)
 
 
 def unknown(index: Index, found: str) -> list[Unknown]:
-    """The annotations whose source is not known, most series first."""
+    """The annotations whose source is not known, in the same order."""
     rows = index.rows(
         "SELECT Modality, why, analysis_result_id, count(*), count(DISTINCT patient_key), "
         "count(*) FILTER (images = 1), count(*) FILTER (images = 0) "
         f"FROM {found} WHERE standing = 'unknown' GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3"
     )
-    return [
-        Unknown(kind, why, result or OF_THE_COLLECTION, *map(int, counts))
-        for kind, why, result, *counts in rows
-    ]
+    return _kinds_first(
+        [
+            Unknown(kind, why, result or OF_THE_COLLECTION, *map(int, counts))
+            for kind, why, result, *counts in rows
+        ]
+    )
+
+
+def by_kind(groups: Sequence[Made | Unknown]) -> dict[str, int]:
+    """Series of each kind, most first."""
+    counts: dict[str, int] = {}
+    for group in groups:
+        counts[group.kind] = counts.get(group.kind, 0) + group.series
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _kinds_first(groups: list[_Group]) -> list[_Group]:
+    # Where an answer is cut, every kind is still told of.
+    first = {group.kind: group for group in reversed(groups)}
+    return sorted(groups, key=lambda group: group is not first[group.kind])
 
 
 def _described(asked: Asked, found: str) -> str:

@@ -60,6 +60,13 @@ class Asked:
         """The kinds whose source is known on this machine."""
         return [kind for kind in self.kinds if self.index.has(TABLE_OF.get(kind, "none"))]
 
+    @property
+    def kinds_away(self) -> list[str]:
+        """The kinds whose source a table knows that is not on this machine."""
+        return [
+            kind for kind in self.kinds if kind in TABLE_OF and not self.index.has(TABLE_OF[kind])
+        ]
+
     def why(self, annotation: str) -> str:
         """SQL: why the source of a row of `annotation` that has none in `refers` is not known."""
         cases = []

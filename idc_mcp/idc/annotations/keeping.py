@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from idc_mcp.errors import Damaged
 from idc_mcp.idc.annotations.found import Asked
 from idc_mcp.idc.annotations.kinds import IMAGE
-from idc_mcp.idc.sql import literals
+from idc_mcp.idc.sql import literal, literals
 from idc_mcp.index.specialised import REFERENCES
 
 if TYPE_CHECKING:
@@ -50,11 +50,34 @@ class Origins:
             f"({self._references(f'source IN ({self._mine(IMAGE)})')})"
         )
 
+    def annotated(self) -> str:
+        """The images of the cohort that something refers to."""
+        theirs = f"SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM index WHERE {self.kinds})"
+        return (
+            "SELECT crdc_series_uuid FROM index WHERE SeriesInstanceUID IN "
+            f"({self._references(theirs, 'source')}) AND SeriesInstanceUID IN ({self._mine(IMAGE)})"
+        )
+
     def annotations_nearby(self) -> str:
         """Annotations in the studies of the images, whose source is not known."""
         return (
             f"SELECT crdc_series_uuid FROM index WHERE {self.kinds} "
             f"AND StudyInstanceUID IN ({self._studies(IMAGE)}) AND {self._no_source()}"
+        )
+
+    def annotations_with_images(self) -> str:
+        """The annotations of the cohort whose source is known."""
+        return (
+            f"SELECT crdc_series_uuid FROM index WHERE SeriesInstanceUID IN "
+            f"({self._mine(self.kinds)}) AND SeriesInstanceUID IN ({self._known()})"
+        )
+
+    def without_image(self, kind: str) -> str:
+        """How many annotations of a kind whose source is not known, by analysis result."""
+        mine = f"Modality = {literal(kind)} AND {self._no_source()}"
+        return (
+            f"SELECT analysis_result_id, count(*) AS series FROM {self.handle} WHERE {mine} "
+            "GROUP BY ALL ORDER BY 2 DESC"
         )
 
     def images(self) -> str:
@@ -87,8 +110,10 @@ class Origins:
     def _no_source(self) -> str:
         if not self.asked.kinds_here:
             return "true"
-        known = self._references("source IN (SELECT SeriesInstanceUID FROM index)")
-        return f"SeriesInstanceUID NOT IN ({known})"
+        return f"SeriesInstanceUID NOT IN ({self._known()})"
+
+    def _known(self) -> str:
+        return self._references("source IN (SELECT SeriesInstanceUID FROM index)")
 
     def _references(self, condition: str, column: str = "SeriesInstanceUID") -> str:
         parts = " UNION ALL ".join(

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from idc_mcp.errors import NotFound
-from idc_mcp.idc.cautions import SEGMENTED_ANATOMY, known_faults
 from idc_mcp.idc.cohorts.definitions import Definition
+from idc_mcp.idc.cohorts.findings import faults, warnings
 from idc_mcp.idc.cohorts.resolve import Cohort
 from idc_mcp.idc.filters.conditions import Condition
 from idc_mcp.idc.filters.unresolved import unresolved
 from idc_mcp.idc.licenses import LicenseSummary, judge
 from idc_mcp.idc.sql import literal
 from idc_mcp.idc.terms import NOT_STATED
-from idc_mcp.index.layout import ANNOTATIONS
 from idc_mcp.index.store import Index, Row
 
 _CARDS = 512
@@ -39,7 +38,9 @@ _COUNTED = (
 class Card:
     """Counts and findings; bytes are exact, `instances` counts files.
 
-    `modalities` and `collections` are (name, series), most first.
+    `modalities` and `collections` are (name, series), most first. `near_misses` are (filter,
+    value, rows that hold it): of `index`, or of the table that the filter is on. `faults` are
+    those of the data itself, `warnings` what else is to be known.
     """
 
     collections: list[tuple[str, int]]
@@ -51,6 +52,7 @@ class Card:
     modalities: list[tuple[str, int]]
     licenses: LicenseSummary
     near_misses: list[tuple[str, str, int]]
+    faults: list[str]
     warnings: list[str]
 
 
@@ -105,12 +107,12 @@ class Cards:
                 ),
                 key=lambda row: -row[2],
             ),
+            faults=faults(cohort, {(group[0], group[1]) for group in groups}),
             warnings=[
                 *(note for condition in conditions for note in condition.notes),
                 *(self._unknown(cohort.spec, series) if cohort.spec else ()),
                 *(unresolved(self.index, cohort.spec) if cohort.spec else ()),
-                *(_superseded(self.index, cohort) if cohort.prior else ()),
-                *_warnings(cohort, collections, modalities, {(g[0], g[1]) for g in groups}),
+                *warnings(self.index, cohort, collections, modalities),
             ],
         )
 
@@ -184,50 +186,3 @@ class Cards:
 def _without(spec: Definition, condition: Condition) -> Definition:
     others = tuple(other for other in spec.conditions if other.name != condition.name)
     return replace(spec, conditions=others)
-
-
-def _warnings(
-    cohort: Cohort,
-    collections: Counter[str],
-    modalities: Counter[str],
-    present: set[tuple[str, str]],
-) -> Iterator[str]:
-    total = collections.total()
-    name, most = collections.most_common(1)[0]
-    if len(collections) > 1 and most > total / 2:
-        share = "over 99%" if most > 0.99 * total else f"{most / total:.0%}"
-        yield f"{name} alone is {share} of the series"
-    if slides := modalities.get("SM"):
-        yield (
-            f"{slides:,} SM series are whole slide pyramids: several resolutions and gigabytes each"
-        )
-    derived = sum(count for name, count in modalities.items() if name in ANNOTATIONS)
-    if derived and derived < total:
-        yield f"{derived:,} series are derived objects (filter Modality for images alone)"
-    filtered = {condition.name for condition in cohort.spec.conditions} if cohort.spec else set()
-    if "BodyPartExamined" in filtered and modalities.keys() & {"SEG", "RTSTRUCT"}:
-        yield SEGMENTED_ANATOMY
-    yield from known_faults(present)
-    if cohort.prior:
-        yield "series of prior versions have no licence or instance count in the index"
-
-
-def _superseded(index: Index, cohort: Cohort) -> Iterator[str]:
-    """Which of a cohort's prior versions have a successor, and how that is had."""
-    now = "SELECT SeriesInstanceUID FROM core.series"
-    row = index.row(
-        f"SELECT count(*), count(*) FILTER (SeriesInstanceUID IN ({now})) FROM {cohort.source} "
-        "WHERE crdc_series_uuid IN (SELECT crdc_series_uuid FROM core.prior)"
-    )
-    prior, replaced = row or (0, 0)
-    if replaced:
-        yield (
-            f"{replaced:,} prior versions are superseded: {index.release.name} serves another "
-            "version; for that, idc_cohort(sql='SELECT crdc_series_uuid FROM index WHERE "
-            f"SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM {cohort.handle})')"
-        )
-    if prior > replaced:
-        yield (
-            f"{prior - replaced:,} prior versions were removed: {index.release.name} serves no "
-            "version of those series"
-        )

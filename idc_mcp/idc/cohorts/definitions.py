@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from idc_mcp.idc import terms
+from idc_mcp.idc.cohorts.origins import Origin, statement
 from idc_mcp.idc.filters.conditions import Condition
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.filters.rows import narrowing
@@ -30,6 +31,12 @@ _PRIOR_COLUMNS = (
     "collection_id, PatientID, SeriesInstanceUID, StudyInstanceUID, Modality, crdc_series_uuid, "
     "series_size_MB, series_aws_url, aws_bucket"
 )
+_PRIOR_VERSIONS = (
+    f"SELECT DISTINCT ON (crdc_series_uuid) {_PRIOR_COLUMNS} FROM prior_versions_index"
+)
+_LAST_FIRST = " ORDER BY max_idc_version DESC"
+"""As core.prior, on the published table: of a version that was moved, where it lies now."""
+
 _HASHED_KEYS = f"hash({PATIENT}) AS patient_key, hash(StudyInstanceUID) AS study_key"
 
 
@@ -37,13 +44,15 @@ _HASHED_KEYS = f"hash({PATIENT}) AS patient_key, hash(StudyInstanceUID) AS study
 class SeriesSet:
     """Series kept in a file, named by the digest of their sorted crdc_series_uuid.
 
-    `prior` says that prior versions are among them.
+    `prior` says that prior versions are among them, `origin` is the SELECT that gave them, if
+    one did.
     """
 
     digest: str
     count: int
     prior: bool
     path: Path = field(compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -130,11 +139,30 @@ class Definition:
         return f"SELECT * FROM ({everything}){where}"
 
     def readable(self) -> str:
-        """SQL that gives the cohort when a caller runs it."""
-        if self.series or self.within or self.has_prior:
-            return f"SELECT * FROM {self.handle}"
-        where = self._condition(INDEX)
-        return "SELECT * FROM index" + (f" WHERE {where}" if where else "")
+        """SQL that gives the cohort when a caller runs it.
+
+        Other cohorts that are lists stand in it by their handles; a list that is the cohort's
+        own cannot be written out, so only its own handle gives it.
+        """
+        narrowing = self._narrowing(INDEX)
+        alone = not self.identifiers and len(self.within) + bool(self.series) == 1
+        if self.series:
+            origin = self.series.origin
+            if origin and origin.names_series and alone and not narrowing:
+                return statement(origin.sql)
+            if not (origin and origin.key):
+                return f"SELECT * FROM {self.handle}"
+        if alone and self.within and not self.within[0]._is_plain:
+            return _where(f"SELECT * FROM {self.within[0].handle}", narrowing)
+        current = self._readable_base(prior=False)
+        if not self.has_prior:
+            base = [f"({current})" if narrowing and " OR " in current else current]
+            return _where("SELECT * FROM index", [*filter(None, base), *narrowing])
+        prior = _where(_PRIOR_VERSIONS, [self._readable_base(prior=True)]) + _LAST_FIRST
+        if not current and not narrowing:
+            return prior
+        everything = f"SELECT * FROM index WHERE {current or 'false'} UNION ALL BY NAME ({prior})"
+        return _where(f"SELECT * FROM ({everything})", narrowing) if narrowing else everything
 
     def understood(self) -> str:
         """The definition in a person's words."""
@@ -157,6 +185,23 @@ class Definition:
         if base and conditions and " OR " in base:
             base = f"({base})"
         return " AND ".join([*([base] if base else []), *conditions])
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it can be written as a condition on `index`."""
+        return not (self.series or self.within or self.has_prior)
+
+    def _readable_base(self, *, prior: bool) -> str:
+        """As `_base`, for callers: with handles and SELECTs of theirs in place of files."""
+        parts = _identifier_conditions(self.identifiers, prior=prior)
+        for other in self.within:
+            if not other._is_plain:
+                parts.append(f"crdc_series_uuid IN (SELECT crdc_series_uuid FROM {other.handle})")
+            elif not prior:
+                parts.append(f"({other._condition(INDEX) or 'true'})")
+        if self.series and self.series.origin and (self.series.prior or not prior):
+            parts.append(self.series.origin.condition())
+        return " OR ".join(parts)
 
     def _narrowing(self, table: str) -> list[str]:
         conditions = narrowing(self.conditions, fast=table == SERIES)
@@ -186,6 +231,10 @@ def handle_of(canonical: dict[str, Any]) -> str:
     """The handle of a canonical definition."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return f"c_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _where(select: str, conditions: list[str]) -> str:
+    return f"{select} WHERE {' AND '.join(conditions)}" if conditions else select
 
 
 def _canonical(conditions: tuple[Condition, ...]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,19 @@ _DIGEST = "sha256(coalesce(string_agg(crdc_series_uuid, chr(10) ORDER BY crdc_se
 
 @dataclass(frozen=True)
 class Kept:
-    """A cohort as its file holds it; `origin` is the SQL that gave its series, if SQL did."""
+    """A cohort as its file holds it.
+
+    `origin` is the SQL that gave its series, if SQL did, and `key` and `picked` how its rows
+    name them (`Origin`). `notes` say what was left out when a SELECT or manifest was read.
+    """
 
     handle: str
     definition: dict[str, Any]
     name: str = ""
     origin: str = ""
+    key: str = ""
+    picked: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 class CohortFiles:
@@ -121,7 +128,8 @@ class CohortFiles:
 
     def _facts_of(self, path: Path) -> tuple[str, int, bool]:
         digest, count, prior = self.index.rows(
-            # No version is both current and prior, and the prior ones are few.
+            # No version is both current and prior: prior_versions_index is published as the
+            # versions whose crdc_series_uuid the release does not serve. They are few.
             f"SELECT {_DIGEST}, count(*), count(*) FILTER (crdc_series_uuid IN "
             "(SELECT crdc_series_uuid FROM core.prior)) > 0 "
             f"FROM read_parquet({literal(str(path))})"
@@ -135,6 +143,6 @@ class CohortFiles:
         try:
             kept = Kept(**json.loads(path.read_text(encoding="utf-8")))
             same = kept.handle == path.stem == handle_of(kept.definition)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
         return kept if same else None

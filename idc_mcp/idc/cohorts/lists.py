@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from idc_mcp.answers import plain
@@ -12,6 +12,7 @@ from idc_mcp.errors import BadArgument, NotFound, Refused, SqlError
 from idc_mcp.files import private_directory, scratch_file
 from idc_mcp.idc.cohorts.definitions import SeriesSet
 from idc_mcp.idc.cohorts.files import CohortFiles
+from idc_mcp.idc.cohorts.origins import Origin
 from idc_mcp.idc.cohorts.selects import selected
 from idc_mcp.idc.manifests.reading import (
     UID_COLUMN,
@@ -74,8 +75,10 @@ class SeriesLists:
             given = self.pool.run(
                 sql, max_rows=1, cohorts=views, save_to=result, save_format="parquet"
             )
-            found = selected(self.index, given.columns, result)
-            return Listed(self.files.keep_series(found.query), found.notes)
+            found = selected(self.index, given.columns, given.types, result)
+            series = self.files.keep_series(found.query)
+            origin = Origin(sql, found.key, found.picked)
+            return Listed(replace(series, origin=origin), found.notes)
 
     def of_manifest(self, manifest: str, *, hosted: bool) -> Listed:
         """The series of a manifest: the path of a file on this machine, or its text.

@@ -27,8 +27,8 @@ def make_cohort(
     manifest: str,
     use: str,
     name: str,
-) -> tuple[Cohort, Card, list[str]]:
-    """A kept cohort, its card, and notes on what was read.
+) -> tuple[Cohort, Card]:
+    """A kept cohort and its card.
 
     Raises
     ------
@@ -56,12 +56,11 @@ def make_cohort(
             next_step="give filters={'Modality': 'CT', …}, identifiers=['tcga_luad'], sql or "
             "manifest; idc_search finds what to name",
         )
-    notes: list[str] = []
+    notes: list[str] | None = None
     series = None
-    origin = ""
     if sql.strip():
         chosen = cohorts.lists.of_select(sql, cohorts.views(sql))
-        series, notes, origin = chosen.series, chosen.notes, sql
+        series, notes = chosen.series, chosen.notes
     elif manifest.strip():
         listed = cohorts.lists.of_manifest(manifest, hosted=hosted)
         series, notes = listed.series, listed.notes
@@ -76,7 +75,7 @@ def make_cohort(
         identifiers=list(identifiers or []), series=series, filters=filters, use=use
     )
     card = cards.card(Cohort.of(definition))
-    return cohorts.keep(definition, name=name, origin=origin), card, notes
+    return cohorts.keep(definition, name=name, notes=notes), card
 
 
 def _names_series(identifier: str) -> bool:

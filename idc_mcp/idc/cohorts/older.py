@@ -19,6 +19,7 @@ from idc_mcp.idc.cohorts.definitions import PRIOR_KIND, SERIES, Definition
 from idc_mcp.idc.cohorts.files import CohortFiles, Kept
 from idc_mcp.idc.cohorts.rebased import Load, Rebased
 from idc_mcp.idc.cohorts.superseded import Superseded
+from idc_mcp.idc.cohorts.written import Written
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.identifiers import COLUMN
 from idc_mcp.idc.sql import literal
@@ -28,6 +29,8 @@ _RELEASE = re.compile(r"v([1-9][0-9]{0,2})")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _KEYS = {"release", "identifiers", "within", "series", "filters", "use"}
 _NAMED = 3
+_DEEPEST = 100
+"""How deep cohorts may lie within one another."""
 
 
 def other_release(index: Index, files: CohortFiles, kept: Kept, load: Load) -> IdcError | None:
@@ -39,7 +42,7 @@ def other_release(index: Index, files: CohortFiles, kept: Kept, load: Load) -> I
     Raises
     ------
     Damaged
-        The file's content is no definition.
+        The file's content is no definition, or cohorts are nested too deep in it.
     """
     numbers = _releases(kept.definition, kept.handle)
     now = index.release
@@ -53,8 +56,7 @@ def other_release(index: Index, files: CohortFiles, kept: Kept, load: Load) -> I
         )
     if min(numbers) == now.number:
         return None
-    reading = _Reading(index, files, kept, load, min(numbers))
-    text, offered = reading.told()
+    text, offered = _told(index, files, kept, load, min(numbers))
     return BadArgument(
         f"{label} was made on IDC v{min(numbers)}; this server has {now.name}. {text}",
         next_step=(
@@ -65,8 +67,43 @@ def other_release(index: Index, files: CohortFiles, kept: Kept, load: Load) -> I
     )
 
 
-def _releases(content: Any, handle: str) -> set[int]:
+def _told(
+    index: Index, files: CohortFiles, kept: Kept, load: Load, number: int
+) -> tuple[str, list[str]]:
+    """What has changed, and the handles that are offered: of a release and its tables facts."""
+
+    def told() -> tuple[str, list[str]]:
+        with Written.below(files.directory) as written:
+            return _Reading(index, files, kept, load, number, written).told()
+
+    found = index.once(("older cohort", kept.handle, kept.name), told)
+    return found if all(_is_kept(files, handle) for handle in found[1]) else told()
+
+
+def _is_kept(files: CohortFiles, handle: str) -> bool:
+    """Whether a cohort's files are there, as they were written."""
+
+    def whole(content: dict[str, Any]) -> bool:
+        series = content.get("series")
+        return (not series or files.proven(series["digest"])) and all(
+            whole(other) for other in content.get("within", [])
+        )
+
+    try:
+        kept = files.load(handle)
+    except Damaged:
+        return False
+    return kept is not None and whole(kept.definition)
+
+
+def _releases(content: Any, handle: str, depth: int = 0) -> set[int]:
     """The releases of a definition and of those within, which has the shape of one."""
+    if depth > _DEEPEST:
+        raise Damaged(
+            f"The file of cohort {handle} holds cohorts that are nested more than {_DEEPEST} deep.",
+            next_step="call idc_cohort again with what it should hold, its identifiers and "
+            "filters in place of handles",
+        )
     try:
         found = _RELEASE.fullmatch(content["release"])
         identifiers = content.get("identifiers", [])
@@ -84,7 +121,7 @@ def _releases(content: Any, handle: str) -> set[int]:
         )
         if found and sound:
             Filters.model_validate(content.get("filters", {}))
-            inner = [_releases(other, handle) for other in content.get("within", [])]
+            inner = [_releases(other, handle, depth + 1) for other in content.get("within", [])]
             return {int(found[1])}.union(*inner)
     except (TypeError, KeyError, ValueError, AttributeError):
         pass
@@ -103,11 +140,12 @@ class _Reading:
     kept: Kept
     load: Load
     number: int
+    written: Written
 
     def told(self) -> tuple[str, list[str]]:
         """What has changed, in sentences, and the handles that are offered."""
         content = self.kept.definition
-        gone = Superseded(self.index, self.number, self._given)
+        gone = Superseded(self.index, self.number, self._given, self.written)
         prior = gone.condition(content)
         then = f"SELECT crdc_series_uuid FROM core.prior WHERE {prior}" if prior else ""
         same = self._rebased(revised=False).definition(content)
@@ -117,7 +155,7 @@ class _Reading:
             if same
             else ""
         )
-        sentences = [self._fates(still, then, gone)]
+        sentences = self._fates(still, then, gone)
         offered: list[str] = []
         if not gone.untold:
             sentences += self._as_it_was(" UNION ALL ".join(filter(None, (still, then))), offered)
@@ -125,30 +163,48 @@ class _Reading:
         return " ".join(sentences), offered
 
     def _rebased(self, *, revised: bool) -> Rebased:
-        return Rebased(self.index, self.files, self.load, self._given, revised)
+        return Rebased(self.index, self.files, self.load, self._given, self.written, revised)
 
-    def _fates(self, still: str, then: str, gone: Superseded) -> str:
-        """What became of the series that the old release served, as far as can be told."""
+    def _fates(self, still: str, then: str, gone: Superseded) -> list[str]:
+        """What became of the series that the old release served, as far as can be told.
+
+        Series are counted that no table has as they were served then: as not accounted for where
+        `index` says that they had come, as unknown where the definition names them. Whether the
+        rest of the definition held for them may not be known; then they are so many at most.
+        """
         unchanged = int(self.index.value(f"SELECT count(*) FROM ({still})")) if still else 0
         revised, removed, already, moved = self._prior_counts(then) if then else (0, 0, 0, 0)
+        unaccounted, unknown = gone.unaccounted(self.kept.definition), gone.unknown()
         if gone.untold:
-            most = f"; by its other conditions they are at most {revised + removed:,}"
-            return (
+            most = revised + removed + unaccounted + unknown
+            most_told = f"; by its other conditions they are at most {most:,}"
+            return [
                 f"Of its series {unchanged:,} are unchanged. Those revised or removed since "
                 "cannot be told: prior_versions_index has no "
-                f"{', '.join(gone.untold)}{'' if gone.open_ended else most}."
-            )
+                f"{', '.join(gone.untold)}{'' if gone.open_ended else most_told}."
+            ]
         told = [f"{unchanged:,} unchanged", f"{revised:,} revised since", f"{removed:,} removed"]
         if already:
             told.append(f"{already:,} prior versions already then")
-        total = unchanged + revised + removed + already
-        listed = self._listed()
-        if listed is not None and listed > total:
-            told.append(f"{listed - total:,} unknown to this catalogue")
-            total = listed
+        least = most = unchanged + revised + removed + already
+        both = unaccounted and unknown  # what is named may be just what is not accounted for
+        for count, unsure, what in (
+            (unknown, gone.narrowed or both, "unknown to this catalogue"),
+            (unaccounted, gone.differing or both, "not accounted for"),
+        ):
+            if count:
+                told.append(f"{'up to ' if unsure else ''}{count:,} {what}")
+                least, most = least + (0 if unsure else count), most + count
         if moved:
             told.append(f"{moved:,} of the prior versions in another bucket since")
-        return f"Of its {total:,} series: {', '.join(told)}."
+        total = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        sentences = [f"Of its {total} series: {', '.join(told)}."]
+        if unaccounted:
+            sentences.append(
+                f"Those not accounted for had come by v{self.number} as index says, but no table "
+                "has the version served then."
+            )
+        return sentences
 
     def _prior_counts(self, then: str) -> tuple[int, int, int, int]:
         """Versions revised since, removed, prior already then; and those in another bucket."""

@@ -15,16 +15,19 @@ from idc_mcp.errors import NotFound
 from idc_mcp.idc.cohorts.definitions import PRIOR_KIND, Definition
 from idc_mcp.idc.cohorts.files import CohortFiles
 from idc_mcp.idc.cohorts.superseded import PATIENT_NAME
+from idc_mcp.idc.cohorts.written import Written
 from idc_mcp.idc.facts import values_of
 from idc_mcp.idc.filters.conditions import NULL
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.identifiers import COLUMN
-from idc_mcp.idc.sql import literals
 from idc_mcp.index.store import Index
 
 Load = Callable[[dict[str, Any]], Definition]
 
 _BASES = ("identifiers", "within", "series")
+
+_MOST_IDENTIFIERS = 1_000
+"""More become a kept set of series: a definition writes its identifiers into its SQL."""
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Rebased:
     files: CohortFiles
     load: Load
     given: Callable[[dict[str, Any]], str]
+    written: Written
     revised: bool
     gone: list[str] = field(default_factory=list)
     """What the installed release does not have, by name."""
@@ -49,13 +53,16 @@ class Rebased:
     def definition(self, content: dict[str, Any]) -> Definition | None:
         """The definition on the installed release; None where nothing of it is there."""
         made: dict[str, Any] = {"release": self.index.release.name}
-        if content.get("identifiers"):
-            made["identifiers"] = self._identifiers(content["identifiers"])
+        identifiers = content.get("identifiers", [])
+        many = len(identifiers) > _MOST_IDENTIFIERS
+        if identifiers and not many:
+            made["identifiers"] = self._identifiers(identifiers)
         if content.get("within"):
             within = [found for one in content["within"] if (found := self.definition(one))]
             within.sort(key=lambda found: found.handle)
             made["within"] = [found.canonical() for found in within]
-        if content.get("series") and (series := self._series(content["series"])):
+        sets = self._sets(identifiers) if many else []
+        if series := self._series(content.get("series"), sets):
             made["series"] = series
         had_base = any(content.get(base) for base in _BASES)
         if had_base and not any(made.get(base) for base in _BASES):
@@ -70,38 +77,60 @@ class Rebased:
             return None
 
     def _identifiers(self, pairs: list[list[str]]) -> list[list[str]]:
-        by_kind: dict[str, list[str]] = {}
-        for kind, value in pairs:
-            by_kind.setdefault(kind, []).append(value)
         found: set[tuple[str, str]] = set()
-        for kind, values in by_kind.items():
+        for kind, values in _by_kind(pairs).items():
             if kind in ("series", PRIOR_KIND):
-                given = f"SELECT unnest([{literals(values)}]) AS crdc_series_uuid"
-                found |= {("series", row[0]) for row in self.index.rows(self._versions(given))}
-                continue
-            column = PATIENT_NAME if kind == "patient" else COLUMN[kind]  # type: ignore[index]
-            there = self._there(column, values)
-            found |= {(kind, value) for value in there}
-            self.gone += [f"{kind} {value}" for value in values if value not in there]
+                versions = self._versions(self.written.query(values))
+                found |= {("series", row[0]) for row in self.index.rows(versions)}
+            else:
+                found |= {(kind, value) for value in self._named(kind, values)}
         return [list(pair) for pair in sorted(found)]
 
-    def _series(self, series: dict[str, Any]) -> dict[str, Any]:
-        if not self.revised:
+    def _sets(self, pairs: list[list[str]]) -> list[str]:
+        """The series of identifiers as SQL that yields their crdc_series_uuid."""
+        sets = []
+        for kind, values in _by_kind(pairs).items():
+            given = self.written.query(values)
+            if kind in ("series", PRIOR_KIND):
+                sets.append(self._versions(given))
+            elif self._named(kind, values):
+                sets.append(
+                    "SELECT crdc_series_uuid FROM core.series "
+                    f"WHERE {_column(kind)} IN (SELECT id FROM ({given}))"
+                )
+        return sets
+
+    def _named(self, kind: str, values: list[str]) -> set[str]:
+        """Those that the installed release has; the others are noted as gone."""
+        there = self._there(_column(kind), values)
+        self.gone += [f"{kind} {value}" for value in values if value not in there]
+        return there
+
+    def _series(self, series: dict[str, Any] | None, sets: list[str]) -> dict[str, Any]:
+        """A kept set and what yields further series as one set; {} where none is there."""
+        if series and not sets and not self.revised:
             return series | {"prior": False}  # only what is served of it then counts
-        versions = self._versions(self.given(series))
-        if not self.index.row(f"SELECT 1 FROM ({versions}) LIMIT 1"):
+        if series:
+            sets = [*sets, self._versions(self.given(series))]
+        versions = " UNION ALL ".join(sets)
+        if not sets or not self.index.row(f"SELECT 1 FROM ({versions}) LIMIT 1"):
             return {}
         found = self.files.keep_series(versions)
         return {"digest": found.digest, "count": found.count, "prior": found.prior}
 
     def _versions(self, given: str) -> str:
-        """What the installed release serves of the series whose versions `given` yields."""
-        served = f"SELECT crdc_series_uuid FROM core.series WHERE crdc_series_uuid IN ({given})"
+        """What the installed release serves of the series whose versions `given` yields.
+
+        One may be there twice.
+        """
+        current = "SELECT crdc_series_uuid FROM core.series WHERE"
+        served = f"{current} crdc_series_uuid IN ({given})"
         if not self.revised:
             return served
+        # Each half a join of its own: with OR the two would be tried row by row.
         return (
-            f"{served} OR SeriesInstanceUID IN (SELECT SeriesInstanceUID FROM core.prior "
-            f"WHERE crdc_series_uuid IN ({given}))"
+            f"{served} UNION ALL {current} SeriesInstanceUID IN (SELECT SeriesInstanceUID "
+            f"FROM core.prior WHERE crdc_series_uuid IN ({given}))"
         )
 
     def _filters(self, filters: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +153,18 @@ class Rebased:
         return {
             row[0]
             for row in self.index.rows(
-                f"SELECT DISTINCT {column} FROM core.series WHERE {column} IN ({literals(values)})"
+                f"SELECT DISTINCT {column} FROM core.series "
+                f"WHERE {column} IN ({self.written.query(values)})"
             )
         }
+
+
+def _column(kind: str) -> str:
+    return PATIENT_NAME if kind == "patient" else COLUMN[kind]  # type: ignore[index]
+
+
+def _by_kind(pairs: list[list[str]]) -> dict[str, list[str]]:
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in pairs:
+        by_kind.setdefault(kind, []).append(value)
+    return by_kind

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from idc_mcp.errors import Damaged, NotFound
-from idc_mcp.idc.cohorts.definitions import INDEX, PRIOR_KIND, SERIES, Definition, SeriesSet
+from idc_mcp.idc.cohorts.definitions import (
+    INDEX,
+    PRIOR_KIND,
+    SERIES,
+    Definition,
+    SeriesSet,
+    handle_of,
+)
 from idc_mcp.idc.cohorts.files import HANDLE, CohortFiles, Kept
 from idc_mcp.idc.cohorts.lists import SeriesLists
 from idc_mcp.idc.cohorts.older import other_release
+from idc_mcp.idc.cohorts.origins import SERIES_COLUMNS, Origin
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.filters.matching import match
 from idc_mcp.idc.identifiers import identify
@@ -27,7 +37,8 @@ class Cohort:
     `source` goes behind FROM in SQL of ours: rows of core.series (the columns of `index` and
     `series_bytes`, `patient_key`, `study_key`). Series of prior versions (`prior`) have NULL
     in the columns that `prior_versions_index` lacks. `definition` is SQL that a caller can
-    run, and `view` the SELECT that the handle stands for in callers' SQL.
+    run, and `view` the SELECT that the handle stands for in callers' SQL. `notes` say what was
+    left out when the SELECT or manifest behind it was read.
     """
 
     handle: str
@@ -38,19 +49,21 @@ class Cohort:
     view: str = ""
     name: str = ""
     spec: Definition | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spec: Definition, name: str = "", origin: str = "") -> Cohort:
-        """The cohort of a definition; `origin` is the SQL that gave its series, if SQL did."""
+    def of(cls, spec: Definition, name: str = "", notes: Sequence[str] = ()) -> Cohort:
+        """The cohort of a definition."""
         return cls(
             handle=spec.handle,
             understood=spec.understood(),
-            definition=origin or spec.readable(),
+            definition=spec.readable(),
             source=f"({spec.select(SERIES)}) AS series",
             prior=spec.has_prior,
             view=spec.select(INDEX),
             name=name,
             spec=spec,
+            notes=tuple(notes),
         )
 
 
@@ -116,10 +129,44 @@ class Cohorts:
             use=use,
         )
 
-    def keep(self, definition: Definition, *, name: str = "", origin: str = "") -> Cohort:
-        """Keep a definition under its handle; `origin` is the SQL that gave its series."""
-        self.files.keep(Kept(definition.handle, definition.canonical(), name, origin))
-        return Cohort.of(definition, name, origin)
+    def keep(
+        self,
+        definition: Definition,
+        *,
+        name: str = "",
+        origin: str = "",
+        notes: list[str] | None = None,
+    ) -> Cohort:
+        """Keep a definition under its handle.
+
+        What is kept already under it stays where nothing else is given: the name, the SQL that
+        gave its series (`origin`, which yields crdc_series_uuid, or that of its series), and the
+        notes on how they were read.
+        """
+        handle = definition.handle
+        before = None
+        with contextlib.suppress(Damaged):  # it is written anew
+            before = self.files.load(handle)
+        if definition.series:
+            source = Origin(origin, SERIES_COLUMNS[0]) if origin else definition.series.origin
+            if source and self._rests_on(source.sql, handle):
+                source = None  # the cohort would be made of itself
+            if source is None and before:
+                source = _origin(before)
+            definition = replace(definition, series=replace(definition.series, origin=source))
+        else:
+            source = None
+        kept = Kept(
+            handle,
+            definition.canonical(),
+            name or (before.name if before else ""),
+            source.sql if source else "",
+            source.key if source else "",
+            source.picked if source else "",
+            notes if notes is not None else before.notes if before else [],
+        )
+        self.files.keep(kept)
+        return Cohort.of(definition, kept.name, kept.notes)
 
     def for_use(self, cohort: Cohort, use: str) -> Cohort:
         """The part of a cohort whose licences allow `use`, kept under its own handle."""
@@ -154,11 +201,31 @@ class Cohorts:
         for series in _series_sets(definition):
             if not self.files.proven(series.digest):
                 self._rebuild(kept, series)
+        if definition.series:
+            own = replace(definition.series, origin=_origin(kept))
+            definition = replace(definition, series=own)
         label = f" ({kept.name})" if kept.name else ""
         # What it means was said when the handle was given: not again with every call.
         return replace(
-            Cohort.of(definition, kept.name, kept.origin), understood=f"cohort {handle}{label}"
+            Cohort.of(definition, kept.name, kept.notes), understood=f"cohort {handle}{label}"
         )
+
+    def _rests_on(self, sql: str, handle: str) -> bool:
+        """Whether a statement names a cohort, itself or through the cohorts that it names."""
+        seen: set[str] = set()
+        waiting = {found.lower() for found in HANDLE.findall(sql)}
+        while waiting:
+            if handle in waiting:
+                return True
+            seen |= waiting
+            named: set[str] = set()
+            for one in waiting:
+                with contextlib.suppress(Damaged):
+                    if kept := self.files.load(one):
+                        named |= {found.lower() for found in HANDLE.findall(kept.origin)}
+                        named |= set(_handles_within(kept.definition))
+            waiting = named - seen
+        return False
 
     def _rebuild(self, kept: Kept, series: SeriesSet) -> None:
         """Make a missing or damaged set of series again, where SQL can give the same ones."""
@@ -187,6 +254,16 @@ class Cohorts:
             conditions=tuple(match(self.index, filters)),
             use=content.get("use", "any"),
         )
+
+
+def _origin(kept: Kept) -> Origin | None:
+    return Origin(kept.origin, kept.key, kept.picked) if kept.origin else None
+
+
+def _handles_within(content: dict[str, Any]) -> Iterator[str]:
+    for other in content.get("within", []):
+        yield handle_of(other)
+        yield from _handles_within(other)
 
 
 def _series_sets(definition: Definition) -> list[SeriesSet]:

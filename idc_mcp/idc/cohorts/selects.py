@@ -11,17 +11,17 @@ The first of them that the columns have is what counts: a list of series may tel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from idc_mcp.answers import plain
 from idc_mcp.errors import BadArgument, NotFound, quoted
+from idc_mcp.idc.cohorts.origins import SERIES_COLUMNS
 from idc_mcp.idc.identifiers import collection_ids
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.sql import identifier, literal
 from idc_mcp.index.store import Index
 
-SERIES_COLUMNS = ("crdc_series_uuid", "SeriesInstanceUID")
 STUDY_COLUMN = "StudyInstanceUID"
 COLLECTION = "collection_id"
 PATIENT_COLUMNS = ("PatientID", "dicom_patient_id")
@@ -31,19 +31,24 @@ _LOOSEN = "run it with idc_sql and loosen its conditions one by one"
 
 @dataclass(frozen=True)
 class Selected:
-    """A query of the crdc_series_uuid of the series that are meant, and what to say of it."""
+    """A query of the crdc_series_uuid of the series that are meant, and what to say of it.
+
+    `key` and `picked` tell how the SELECT names them (`Origin`).
+    """
 
     query: str
     notes: list[str] = field(default_factory=list)
+    key: str = ""
+    picked: str = ""
 
 
-def selected(index: Index, columns: Sequence[str], result: Path) -> Selected:
+def selected(index: Index, columns: Sequence[str], types: Sequence[str], result: Path) -> Selected:
     """The series that the rows of a result name.
 
     Parameters
     ----------
-    columns
-        The result's columns.
+    columns, types
+        The result's columns, and their types.
     result
         A Parquet file of its rows.
 
@@ -56,14 +61,22 @@ def selected(index: Index, columns: Sequence[str], result: Path) -> Selected:
     """
     named = {name.lower(): name for name in columns}
     rows = f"read_parquet({literal(str(result))})"
+
+    def meant(found: Selected, key: Sequence[str], *given: str) -> Selected:
+        told = picked([named[column.lower()] for column in given], columns, types)
+        return replace(found, key=", ".join(key), picked=told)
+
     for column in SERIES_COLUMNS:
         if column.lower() in named:
-            return _series(index, column, _distinct(rows, named[column.lower()]))
+            found = _series(index, column, _distinct(rows, named[column.lower()]))
+            return meant(found, [column], column)
     if STUDY_COLUMN.lower() in named:
-        return _studies(index, _distinct(rows, named[STUDY_COLUMN.lower()]))
+        found = _studies(index, _distinct(rows, named[STUDY_COLUMN.lower()]))
+        return meant(found, [STUDY_COLUMN], STUDY_COLUMN)
     for column in PATIENT_COLUMNS:
         if column.lower() in named:
-            return _patients(index, column, named, rows)
+            found = _patients(index, column, named, rows)
+            return meant(found, [COLLECTION, PATIENT_COLUMNS[0]], COLLECTION, column)
     other = next((name for name in columns if name.endswith(SERIES_COLUMNS[1])), "")
     renamed = f"write {other} AS {SERIES_COLUMNS[1]}, or " if other else ""
     raise BadArgument(
@@ -73,6 +86,17 @@ def selected(index: Index, columns: Sequence[str], result: Path) -> Selected:
         next_step=f"{renamed}select crdc_series_uuid or SeriesInstanceUID, for example "
         "SELECT crdc_series_uuid FROM index WHERE …; of a clinical table "
         f"SELECT {COLLECTION}, {PATIENT_COLUMNS[1]} FROM … WHERE …",
+    )
+
+
+def picked(wanted: Sequence[str], columns: Sequence[str], types: Sequence[str]) -> str:
+    """The wanted columns as a SELECT's list, as text; '' where the rows are just these."""
+    kinds = dict(zip(columns, types, strict=True))
+    if list(wanted) == list(columns) and {*types} == {"VARCHAR"}:
+        return ""
+    return ", ".join(
+        identifier(name) if kinds[name] == "VARCHAR" else f"CAST({identifier(name)} AS VARCHAR)"
+        for name in wanted
     )
 
 
@@ -160,10 +184,11 @@ def _patients(index: Index, column: str, named: Mapping[str, str], rows: str) ->
             next_step=f"look at them with idc_sql; {column} must be PatientID of index",
         )
     missing = ", ".join("/".join(row) for row in absent) + (", …" if count - found > 3 else "")
+    imaged = f"{plain(found)} of them have" if found < count else "all of them with"
     notes = [
         f"the SELECT names no series: these are all series of its patients; {plain(count)} "
-        f"patients given, {plain(found)} of them have images in IDC {index.release.name}, "
-        f"{plain(count - found)} have none" + (f" ({missing})" if missing else "")
+        f"patients given, {imaged} images in IDC {index.release.name}"
+        + (f", {plain(count - found)} have none ({missing})" if missing else "")
     ]
     if unnamed:
         notes.append(f"{plain(unnamed)} rows of the SELECT name no patient and were left out")

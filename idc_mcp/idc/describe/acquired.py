@@ -11,6 +11,7 @@ from typing import Any
 
 from idc_mcp.answers import Table
 from idc_mcp.idc.describe.description import Description
+from idc_mcp.idc.filters.measures import FIELD_STRENGTH, in_gauss, in_tesla
 from idc_mcp.idc.schema.lookup import how_to_have
 from idc_mcp.idc.sql import identifier
 from idc_mcp.index.specialised import REFERENCES
@@ -124,11 +125,18 @@ def _told(index: Index, table: str, key: Any) -> dict[str, Any]:
     values = dict(zip(names, row, strict=True))
     failed = [name for name in checks if values.pop(name) is False]
     told = {
-        name: _with_unit(value, COLUMNS[table][name])
+        name: _field_strength(value)
+        if name == FIELD_STRENGTH
+        else _with_unit(value, COLUMNS[table][name])
         for name, value in values.items()
         if value not in (None, [])
     }
     return told | ({"checks not passed": ", ".join(failed)} if failed else {})
+
+
+def _field_strength(value: float) -> str:
+    written = f" (recorded as {value:g}, in gauss)" if in_gauss(value) else ""
+    return f"{in_tesla(value):g} T{written}"
 
 
 def _with_unit(value: Any, unit: str) -> Any:

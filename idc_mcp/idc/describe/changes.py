@@ -62,21 +62,26 @@ SELECT coalesce(before.collection_id, CASE WHEN unknown.at_older THEN unknown.co
             THEN 'moved'
         ELSE 'unchanged' END AS fate,
     count(*), CAST(coalesce(sum(before.bytes), 0) AS BIGINT),
-    CAST(coalesce(sum(after.bytes), 0) AS BIGINT)
+    CAST(coalesce(sum(after.bytes), 0) AS BIGINT),
+    coalesce(unknown.at_older, false), coalesce(unknown.at_newer, false)
 FROM before FULL JOIN after USING (SeriesInstanceUID) FULL JOIN unknown USING (SeriesInstanceUID)
 GROUP BY ALL
 """
 
 _SAME = """
 SELECT collection_id, collection_id, 'unchanged', CAST(sum(series) AS BIGINT),
-    CAST(sum(bytes) AS BIGINT), CAST(sum(bytes) AS BIGINT)
+    CAST(sum(bytes) AS BIGINT), CAST(sum(bytes) AS BIGINT), false, false
 FROM facts.groups WHERE series_revised_idc_version <= $older GROUP BY collection_id
 """
 
 
 @dataclass(frozen=True)
 class Change:
-    """Series of one fate and one collection; None where a release did not have the series."""
+    """Series of one fate and one collection; None where a release did not have the series.
+
+    Where a release had them in a version that no table has (`unknown_before`, `unknown_after`),
+    the collection is that of today.
+    """
 
     before: str | None
     after: str | None
@@ -84,6 +89,8 @@ class Change:
     series: int
     bytes_before: int
     bytes_after: int
+    unknown_before: bool
+    unknown_after: bool
 
     @property
     def collection(self) -> str:
@@ -122,7 +129,7 @@ def describe_changes(index: Index, pair: tuple[int, int], written: str) -> Descr
         understood=_understood(pair, written),
         about=_about(found, totals, {f"v{number}": dates[number] for number in (older, newer)}),
         collections=_by_collection(found, [fate for fate in FATES if totals[fate]], older, newer),
-        notes=_notes(found, totals, older, newer),
+        notes=_notes(found, older, newer),
         next=_next(index, totals, older, newer),
     )
 
@@ -180,15 +187,15 @@ def _some(names: list[str]) -> str:
 
 
 def _served(found: list[Change]) -> tuple[Counter[str], Counter[str]]:
-    """Series that each release served, by its collections."""
+    """Series that each release is known to have served, by its collections."""
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
     for change in found:
-        if change.fate == "not accounted for":
-            continue
-        before[change.before or ""] += change.series if change.before else 0
-        after[change.after or ""] += change.series if change.after else 0
-    return +before, +after
+        if change.before and not change.unknown_before:
+            before[change.before] += change.series
+        if change.after and not change.unknown_after:
+            after[change.after] += change.series
+    return before, after
 
 
 def _with_unknown(found: list[Change]) -> tuple[set[str], set[str]]:
@@ -229,7 +236,7 @@ def _by_collection(found: list[Change], shown: list[str], older: int, newer: int
     )
 
 
-def _notes(found: list[Change], totals: Counter[str], older: int, newer: int) -> list[str]:
+def _notes(found: list[Change], older: int, newer: int) -> list[str]:
     notes = [
         PRIOR_VERSIONS,
         "Only both ends are compared: what came and went in between is not here. Sizes of prior "
@@ -238,7 +245,8 @@ def _notes(found: list[Change], totals: Counter[str], older: int, newer: int) ->
     ]
     renamed: Counter[tuple[str, str]] = Counter()
     for change in found:
-        if change.before and change.after and change.before != change.after:
+        known = not change.unknown_before and not change.unknown_after
+        if known and change.before and change.after and change.before != change.after:
             renamed[change.before, change.after] += change.series
     if renamed:
         told = ", ".join(
@@ -246,11 +254,16 @@ def _notes(found: list[Change], totals: Counter[str], older: int, newer: int) ->
             for (before, after), count in sorted(renamed.items(), key=lambda item: -item[1])
         )
         notes.append(f"Under another collection_id in v{newer}: {told}; counted there.")
-    if unknown := totals["not accounted for"]:
-        notes.append(
-            f"{unknown:,} series had come by v{older} or v{newer} as index says, but no table "
-            "has the version served then: not in the totals."
-        )
+    ends = (
+        (older, sum(change.series for change in found if change.unknown_before)),
+        (newer, sum(change.series for change in found if change.unknown_after)),
+    )
+    notes += [
+        f"{unknown:,} series had come by v{release} as index says, but no table has the version "
+        f"served then: not among the series of v{release} that are counted here."
+        for release, unknown in ends
+        if unknown
+    ]
     return notes
 
 

@@ -29,6 +29,6 @@ def describe_cohort(cohort: Cohort, card: Card) -> Description:
         collections=Table.of(
             ("collection_id", "series"), card.collections, limit=20, rest="idc_size(group_by=…)"
         ),
-        notes=[card.licenses.sentence, *card.warnings],
+        notes=[*card.faults, card.licenses.sentence, *cohort.notes, *card.warnings],
         next=[f"idc_size(cohort='{cohort.handle}')", f"idc_licenses(cohort='{cohort.handle}')"],
     )

@@ -19,7 +19,8 @@ from idc_mcp.idc.describe.release import describe_release
 from idc_mcp.idc.identifiers import Identified, Kind, identify, releases_named
 from idc_mcp.idc.nearest import folded
 from idc_mcp.idc.schema.accounts import Account, describe_table
-from idc_mcp.idc.schema.lookup import clinical_tables, find_clinical, find_table
+from idc_mcp.idc.schema.lookup import find_clinical, find_table
+from idc_mcp.index.release import CLINICAL
 from idc_mcp.index.store import Index
 
 _RELEASE = re.compile(r"(?:idc[ _]*)?(?:release|version)?[ _]*v?(\d{1,3})", re.IGNORECASE)
@@ -45,6 +46,8 @@ def describe(index: Index, identifier: str) -> Description:
         Nothing has this name; the nearest names are given.
     BadArgument
         It is empty, or names several things.
+    NotFetched
+        It may be a clinical table, and nothing of those is on this machine.
     """
     name = identifier.strip().strip("\"'`").strip()
     release = _RELEASE.fullmatch(name)
@@ -53,7 +56,8 @@ def describe(index: Index, identifier: str) -> Description:
     # A bare number that is no release may be a PatientID.
     if release and not (name.isdigit() and int(name) > index.release.number):
         return describe_release(index, int(release[1]))
-    if folded(name).replace(" ", "_") in index.release.schemas or name == "idc_index":
+    plain = folded(name).replace(" ", "_").rstrip(".*")
+    if plain in index.release.schemas or plain in ("idc_index", CLINICAL):
         return _of_table(describe_table(index, name, "", _MOST_COLUMNS))
     try:
         found = identify(index, identifier)
@@ -61,8 +65,8 @@ def describe(index: Index, identifier: str) -> Description:
         # 20-25 might have been a PatientID.
         if pair := releases_named(name, marked=False):
             return describe_changes(index, pair, name)
-        # Where nothing is known of the clinical tables a name that is none would fetch them.
-        if clinical_tables(index) and (table := find_clinical(index, name)):
+        # It raises NotFetched where only the clinical tables themselves could tell.
+        if table := find_clinical(index, name):
             return _of_table(describe_table(index, table, "", _MOST_COLUMNS))
         raise _with_schema(index, name, error) from None
     if found.prior:
@@ -75,6 +79,7 @@ def _of_table(account: Account) -> Description:
         kind="table",
         understood=account.understood,
         about=account.about,
+        tables=account.tables,
         columns=account.columns,
         notes=account.notes,
         next=account.next,

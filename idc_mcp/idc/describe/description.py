@@ -32,6 +32,7 @@ class Description:
     versions: Table | None = None
     studies: Table | None = None
     series: Table | None = None
+    tables: Table | None = None
     columns: Table | None = None
     notes: list[str] = field(default_factory=list)
     next: list[str] = field(default_factory=list)

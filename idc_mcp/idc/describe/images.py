@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from idc_mcp.answers import Table
+from idc_mcp.idc.annotations.kinds import KINDS, TABLE_OF
 from idc_mcp.idc.describe.acquired import add_acquired
 from idc_mcp.idc.describe.description import Description, sizes
 from idc_mcp.idc.identifiers import Identified
@@ -74,6 +75,12 @@ def describe_series(index: Index, found: Identified) -> Description:
         description.versions = Table.of(("crdc_series_uuid", "from release", "to release"), earlier)
         description.notes = ["versions lists earlier versions; each is had by its own uuid."]
     add_acquired(index, description, values["Modality"], values["SeriesInstanceUID"])
+    if values["Modality"] in KINDS and values["Modality"] not in TABLE_OF:
+        call = f"idc_annotations(cohort='{values['SeriesInstanceUID']}', direction='images')"
+        description.notes.append(
+            f"No table tells which images this {values['Modality']} refers to: {call} gives the "
+            "images of its study as candidates."
+        )
     description.next.append(f"idc_viewer(cohort='{values['SeriesInstanceUID']}')")
     return description
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from idc_mcp.errors import BadArgument, NotFound
 from idc_mcp.idc.filters.attributes import ATTRIBUTES, Kind, Place
-from idc_mcp.idc.filters.given import NumberRange, Numbers, Values
+from idc_mcp.idc.filters.given import Values, flag_of, numbers_of
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.index.release import MAIN_TABLE, Release
 from idc_mcp.index.specialised import SERIES_UID
@@ -22,7 +22,6 @@ _ARRAY = "ARRAY OF "
 _KINDS: dict[str, Kind] = {
     "STRING": "text", "INTEGER": "number", "FLOAT": "number", "BOOLEAN": "flag",
 }  # fmt: skip
-_YES = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,10 @@ def place_named(release: Release, asked: str) -> Place:
     )
 
 
-def asked_of(column: Described, value: Any) -> Any:
+def asked_of(column: Described, said: str, value: Any) -> Any:
     """A value of `columns` as its column takes it: a NumberRange, a list of texts, a bool.
+
+    `said` is the column as the caller named it.
 
     Raises
     ------
@@ -114,24 +115,22 @@ def asked_of(column: Described, value: Any) -> Any:
             first = error.errors(include_url=False)[0]
             why = str(first.get("ctx", {}).get("error", first["msg"]))
         takes = {
-            "number": "a number, or {'from': …, 'to': …}",
-            "flag": "true or false",
+            "number": "a number, or {'from': …, 'to': …}, or 'null'",
+            "flag": "true, false or 'null'",
         }.get(column.kind, "a text, or a list of texts")
         raise BadArgument(
-            f"columns: {column.place} was {value!r}: {why}.", next_step=f"give {takes}"
+            f"columns: '{said}' was {value!r}: {why}.",
+            nearest=getattr(error, "nearest", ()),
+            next_step=f"give {takes}",
         ) from None
 
 
 def _read(column: Described, value: Any) -> Any:
     one = value[0] if isinstance(value, list) and len(value) == 1 else value
     if column.kind == "flag":
-        if isinstance(one, bool):
-            return one
-        if str(one).lower() in _YES:
-            return _YES[str(one).lower()]
-        raise ValueError("it is neither true nor false")
+        return flag_of(one)
     if column.kind == "number":
-        read: NumberRange = TypeAdapter(Numbers).validate_python(one)
-        return read
+        meant = [name for name, filter_ in ATTRIBUTES.items() if column.place in filter_.places]
+        return numbers_of(one, meant[0] if meant else column.place.column)
     texts: list[str] = TypeAdapter(Values).validate_python(value)
     return texts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-NULL = "null"
+NULL: Final = "null"
 """The filter value that stands for an empty one."""
 
 NEAR_MISSES = 4

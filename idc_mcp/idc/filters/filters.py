@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from idc_mcp.errors import BadArgument
-from idc_mcp.idc.filters.attributes import ATTRIBUTES, attribute_named
+from idc_mcp.idc.filters.attributes import ATTRIBUTES, COLUMNS_FILTER, attribute_named
 from idc_mcp.idc.filters.columns import places
-from idc_mcp.idc.filters.given import Columns, Dates, Numbers, Values
+from idc_mcp.idc.filters.given import Columns, Dates, Flag, Numbers, Values, YesOrNo
 from idc_mcp.idc.nearest import bare
 from idc_mcp.index.release import installed_release
 
@@ -56,6 +56,11 @@ class Filters(BaseModel):
         *(name for name, one in ATTRIBUTES.items() if one.kind in ("flag", "contrast")),
     )
 
+    NEVER_NULL: ClassVar[tuple[str, ...]] = (
+        *IDENTIFIERS, *COLLECTION_TEXTS, "has_annotations", "contrast", COLUMNS_FILTER,
+    )  # fmt: skip
+    """Those that do not take 'null'."""
+
     collection_id: Values | None = None
     analysis_result_id: Values | None = None
     Modality: Values | None = None
@@ -87,11 +92,11 @@ class Filters(BaseModel):
     instanceCount: Numbers | None = None
     series_init_idc_version: Numbers | None = None
     series_revised_idc_version: Numbers | None = None
-    has_annotations: bool | None = None
+    has_annotations: YesOrNo | None = None
     slice_thickness_mm: Numbers | None = None
     slice_spacing_mm: Numbers | None = None
     pixel_spacing_mm: Numbers | None = None
-    regularly_spaced_3d_volume: bool | None = None
+    regularly_spaced_3d_volume: Flag | None = None
     magnetic_field_strength_T: Numbers | None = None
     scanning_sequence: Values | None = None
     echo_time_ms: Numbers | None = None
@@ -99,7 +104,7 @@ class Filters(BaseModel):
     diffusion_b_value_s_mm2: Numbers | None = None
     kvp_kV: Numbers | None = None
     convolution_kernel: Values | None = None
-    contrast: bool | None = None
+    contrast: YesOrNo | None = None
     contrast_agent: Values | None = None
     radionuclide: Values | None = None
     radiopharmaceutical: Values | None = None
@@ -121,13 +126,15 @@ class Filters(BaseModel):
         # A null is not "any": left unsaid, the caller would believe it had filtered.
         if isinstance(given, dict):
             for name, value in given.items():
-                if value is None:
-                    raise ValueError(
-                        f"{name} is null; leave it out for any value, or give 'null' as text "
-                        "for series that have none"
-                    )
                 if name not in cls.model_fields:
                     _refuse_what_has_another_name(name)
+                elif value is None:
+                    none = (
+                        ""
+                        if name in cls.NEVER_NULL
+                        else ", or give 'null' as text for series that have none"
+                    )
+                    raise ValueError(f"{name} is null; leave it out for any value{none}")
         return given
 
     def given(self) -> dict[str, Any]:

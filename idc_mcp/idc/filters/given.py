@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+from idc_mcp.idc.filters.conditions import NULL
+from idc_mcp.idc.filters.written import (
+    FROM,
+    TO,
+    Unread,
+    date_bounds,
+    is_null,
+    number_bounds,
+    yes_or_no,
+)
+
+SAID = {"said": True}
+"""The context in which what a caller says is validated: there a list of two is no range.
+
+Without it the canonical form of definitions, [from, to], is read too: kept files hold it.
+"""
+
+
+@dataclass(frozen=True)
+class NumberRange:
+    """Numbers from/to, both included; either may be left out."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """ISO dates from/to, both included; either may be left out."""
+
+    low: str | None
+    high: str | None
 
 
 def _values(given: Any) -> Any:
@@ -25,68 +55,61 @@ def _values(given: Any) -> Any:
     return list(dict.fromkeys(texts))
 
 
-def _bounds(given: Any) -> Any:
-    """A range as {from, to}, [from, to], or one value for both."""
-    if isinstance(given, list):
-        if len(given) != 2:
-            raise ValueError("a range is {'from': …, 'to': …} or a list of two")
-        return {"from": given[0], "to": given[1]}
-    bounds = given if isinstance(given, dict) else {"from": given, "to": given}
-    if any(isinstance(bound, bool) for bound in bounds.values()):
-        raise ValueError("true and false are no bounds")
-    return bounds
+def numbers_of(given: Any, name: str, *, kept: bool = False) -> NumberRange | Literal["null"]:
+    """A range of numbers, in the unit that `name` has, or 'null'.
+
+    Raises
+    ------
+    Unread
+        It is neither.
+    """
+    if is_null(given):
+        return NULL
+    return NumberRange(*number_bounds(given, name, kept=kept))
+
+
+def flag_of(given: Any) -> bool | Literal["null"]:
+    """True, false, or 'null'."""
+    return NULL if is_null(given) else yes_or_no(given)
+
+
+def _kept(info: ValidationInfo) -> bool:
+    return info.context != SAID
+
+
+def _numbers(given: Any, info: ValidationInfo) -> Any:
+    return numbers_of(given, info.field_name or "", kept=_kept(info))
+
+
+def _dates(given: Any, info: ValidationInfo) -> Any:
+    return NULL if is_null(given) else DateRange(*date_bounds(given, kept=_kept(info)))
+
+
+def _columns(given: Any, info: ValidationInfo) -> Any:
+    """Values by column; what a column takes is known where its type is."""
+    if not isinstance(given, dict) or not given:
+        raise Unread("give an object such as {'ct_index.KVP': {'to': 100}}")
+    for column, value in given.items():
+        if value is None or value in ([], {}, ""):
+            raise Unread(f"{column} is empty; leave it out, or give a value, 'null' for none")
+    if not _kept(info):
+        return given
+    return {column: _kept_range(value) for column, value in given.items()}
+
+
+def _kept_range(value: Any) -> Any:
+    """[from, to] as a range; texts are never kept as numbers."""
+    numbers = isinstance(value, list) and all(
+        one is None or type(one) in (int, float) for one in value
+    )
+    return {FROM: value[0], TO: value[1]} if numbers and len(value) == 2 else value
+
+
+_NULL_SCHEMA = {"type": "string", "enum": [NULL]}
 
 
 def _range_schema(kind: str) -> dict[str, Any]:
-    return {"type": "object", "properties": {"from": {"type": kind}, "to": {"type": kind}}}
-
-
-class NumberRange(BaseModel):
-    """Numbers from/to, both included; either may be left out."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    low: float | None = Field(default=None, alias="from")
-    high: float | None = Field(default=None, alias="to")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> NumberRange:
-        if self.low is None and self.high is None:
-            raise ValueError("the range has neither 'from' nor 'to'")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"'from' {self.low:g} is above 'to' {self.high:g}")
-        return self
-
-
-def _iso(given: Any) -> Any:
-    if given is None:
-        return None
-    if not isinstance(given, str) or not _ISO_DATE.fullmatch(given):
-        digits = re.sub(r"\D", "", str(given))
-        hint = f"; {digits[:4]}-{digits[4:6]}-{digits[6:]}?" if len(digits) == 8 else ""
-        raise ValueError(f"{given!r} is not an ISO date such as 2010-01-31{hint}")
-    try:
-        date.fromisoformat(given)
-    except ValueError as error:
-        raise ValueError(f"{given!r} is not a date: {error}") from None
-    return given
-
-
-class DateRange(BaseModel):
-    """ISO dates from/to, both included; either may be left out."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    low: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="from")
-    high: Annotated[str | None, BeforeValidator(_iso)] = Field(default=None, alias="to")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> DateRange:
-        if self.low is None and self.high is None:
-            raise ValueError("the range has neither 'from' nor 'to'")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"'from' {self.low} is after 'to' {self.high}")
-        return self
+    return {"type": "object", "properties": {FROM: {"type": kind}, TO: {"type": kind}}}
 
 
 # A named type is published once and referred to, not repeated for each of the filters.
@@ -103,25 +126,23 @@ Values = TypeAliasType(
 Numbers = TypeAliasType(
     "Numbers",
     Annotated[
-        NumberRange,
-        BeforeValidator(_bounds),
-        WithJsonSchema({"anyOf": [{"type": "number"}, _range_schema("number")]}),
+        NumberRange | Literal["null"],
+        PlainValidator(_numbers),
+        WithJsonSchema({"anyOf": [{"type": "number"}, _range_schema("number"), _NULL_SCHEMA]}),
     ],
 )
 Dates = TypeAliasType(
     "Dates",
-    Annotated[DateRange, BeforeValidator(_bounds), WithJsonSchema(_range_schema("string"))],
+    Annotated[
+        DateRange | Literal["null"],
+        PlainValidator(_dates),
+        WithJsonSchema({"anyOf": [_range_schema("string"), _NULL_SCHEMA]}),
+    ],
 )
-
-
-def _columns(given: Any) -> Any:
-    """Values by column; what a column takes is known where its type is."""
-    if not isinstance(given, dict) or not given:
-        raise ValueError("give an object such as {'ct_index.KVP': {'to': 100}}")
-    for column, value in given.items():
-        if value is None or value in ([], {}, ""):
-            raise ValueError(f"{column} is empty; leave it out or give a value")
-    return given
-
-
-Columns = Annotated[dict[str, Any], BeforeValidator(_columns), WithJsonSchema({"type": "object"})]
+YesOrNo = Annotated[bool, PlainValidator(yes_or_no), WithJsonSchema({"type": "boolean"})]
+Flag = Annotated[
+    bool | Literal["null"],
+    PlainValidator(flag_of),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, _NULL_SCHEMA]}),
+]
+Columns = Annotated[dict[str, Any], PlainValidator(_columns), WithJsonSchema({"type": "object"})]

@@ -7,7 +7,7 @@ question gives the same cohort.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from idc_mcp.errors import BadArgument, NotFound
@@ -21,6 +21,7 @@ from idc_mcp.idc.filters.attributes import (
     Kind,
     Place,
     attribute_at,
+    modalities_of,
 )
 from idc_mcp.idc.filters.columns import asked_of, described, place_named
 from idc_mcp.idc.filters.conditions import NULL, Condition
@@ -29,9 +30,13 @@ from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.filters.known import Known, counted
 from idc_mcp.idc.filters.recorded import recorded
 from idc_mcp.idc.nearest import nearest
+from idc_mcp.idc.schema.lookup import clinical_columns, clinical_tables
 from idc_mcp.idc.sql import identifier, literal, literals
 from idc_mcp.idc.vocabulary import suggestions
+from idc_mcp.index.clinical import PATIENT_COLUMN
 from idc_mcp.index.layout import ANNOTATIONS
+from idc_mcp.index.release import CLINICAL
+from idc_mcp.index.specialised import SERIES_UID
 from idc_mcp.index.store import Index
 
 _OFTEN_NULL = 0.005
@@ -77,12 +82,45 @@ def match(index: Index, filters: Filters) -> list[Condition]:
     chosen = {condition.name: condition.canonical for condition in conditions}
     asked = list(_asked(index, given, chosen.get("Modality")))
     index.require(*sorted({table for one in asked for table in one.tables}))
-    return conditions + [
+    conditions += [
         contrast(index, one.value)
         if one.kind == "contrast"
         else recorded(index, one.name, one.kind, one.places, one.value)
         for one in asked
     ]
+    return _with_what_cannot_have_it(conditions, chosen.get("Modality", []))
+
+
+def _with_what_cannot_have_it(conditions: list[Condition], asked: list[str]) -> list[Condition]:
+    """The conditions, with a note where a modality that is asked for cannot have one of them.
+
+    A filter of annotations takes their images too, so it leaves no modality out as such.
+    """
+    told: list[Condition] = []
+    advised = False
+    for condition in conditions:
+        modalities = _recorded_of(condition.name)
+        lacking = [one for one in asked if one != NULL and one not in modalities]
+        if not modalities or not lacking or {*modalities} <= ANNOTATION_TABLES.keys():
+            told.append(condition)
+            continue
+        *others, last = modalities
+        listed = f"{', '.join(others)} and {last}" if others else last
+        note = f"no {' or '.join(lacking)}: {condition.name} is recorded of {listed} only"
+        made = [ANNOTATION_TABLES[one][2] for one in lacking if one in ANNOTATION_TABLES]
+        if made and not advised:
+            note += f"; idc_annotations(cohort=…) gives the {' and '.join(made)} of these images"
+            advised = True
+        told.append(replace(condition, notes=[*condition.notes, note]))
+    return told
+
+
+def _recorded_of(name: str) -> tuple[str, ...]:
+    """The modalities that can have what a filter asks for; () where any can."""
+    if name in ATTRIBUTES:
+        return modalities_of(ATTRIBUTES[name].places)
+    filter_, _, column = name.partition(".")
+    return TABLE_MODALITIES.get(column.partition(".")[0], ()) if filter_ == COLUMNS_FILTER else ()
 
 
 _SPECIALISED = frozenset({*ATTRIBUTES, COLUMNS_FILTER})
@@ -99,21 +137,46 @@ def _asked(index: Index, given: dict[str, Any], modalities: list[str] | None) ->
                 if modalities is None or set(modalities) & {*TABLE_MODALITIES[place.table]}
             )
             yield _Asked(name, attribute.kind, fitting or attribute.places, given[name])
-    by_place: dict[Place, Any] = {}
-    for column, value in given.get(COLUMNS_FILTER, {}).items():
-        place = place_named(index.release, column)
+    by_place: dict[Place, tuple[str, Any]] = {}
+    for named, value in given.get(COLUMNS_FILTER, {}).items():
+        place = _place(index, named)
         if place in by_place:
             raise BadArgument(f"columns: {place} is given twice.", next_step="give it once")
-        by_place[place] = value
+        by_place[place] = (named, value)
     for place in sorted(by_place, key=str):
         column = described(index.release, place)
-        value = asked_of(column, by_place[place])
+        value = asked_of(column, *by_place[place])
         same = attribute_at(place)
         # What has a filter by meaning is asked by that: the same question, the same handle.
         if same is not None and same.kind == column.kind and same.name not in given:
             yield _Asked(same.name, same.kind, same.places, value)
         else:
             yield _Asked(f"{COLUMNS_FILTER}.{place}", column.kind, (place,), value)
+
+
+def _place(index: Index, named: str) -> Place:
+    """The column that a key of `columns` names; of a clinical one, what to ask instead."""
+    try:
+        return place_named(index.release, named)
+    except NotFound:
+        parts = [part.strip().casefold() for part in named.split(".")]
+        table, column = parts[-2] if len(parts) > 1 else "", parts[-1]
+        tables = {name.casefold(): name for name in clinical_tables(index)}
+        if table in tables:
+            table = tables[table]
+        else:
+            columns = [] if table not in ("", CLINICAL) else clinical_columns(index, column)
+            same = [found for found, name, _ in columns if name.casefold() == column]
+            if not same:
+                raise
+            table = same[0]
+        raise BadArgument(
+            f"columns: '{named}' is a column of clinical data, which describes patients; columns "
+            "holds those of specialised tables.",
+            next_step=f'idc_cohort(sql="SELECT i.{SERIES_UID} FROM index i JOIN '
+            f"{identifier(table)} c ON c.collection_id = i.collection_id AND "
+            f'c.{PATIENT_COLUMN} = i.PatientID WHERE c.{identifier(column)} = …")',
+        ) from None
 
 
 def _match_one(index: Index, name: str, value: Any) -> Condition:

@@ -18,8 +18,27 @@ DECIMALS = 6
 NEARBY = 0.1
 """How far off a number is still shown as a near miss."""
 
-_GAUSS = 10_000
-"""Some scanners write MagneticFieldStrength (DICOM: tesla) in gauss."""
+FIELD_STRENGTH = "MagneticFieldStrength"
+_GAUSS, _GAUSS_ABOVE = 10_000, 100
+"""Gauss in a tesla, and what no field strength in tesla is above.
+
+Some scanners write FIELD_STRENGTH (DICOM PS3.3 C.8.3.1: tesla) in gauss.
+"""
+
+
+def in_gauss(value: float) -> bool:
+    """Whether a field strength was written in gauss."""
+    return value > _GAUSS_ABOVE
+
+
+def in_tesla(value: float) -> float:
+    """A field strength in tesla."""
+    return value / _GAUSS if in_gauss(value) else value
+
+
+def tesla_sql(value: str) -> str:
+    """An expression for a field strength in tesla."""
+    return f"(CASE WHEN {value} > {_GAUSS_ABOVE} THEN {value} / {_GAUSS} ELSE {value} END)"
 
 
 @dataclass(frozen=True)
@@ -96,35 +115,31 @@ class Measure:
         return [_plain(self.low), _plain(self.high)]
 
 
-def near_misses(
-    measure: Measure, numbers: dict[float, int], *, tesla: bool
-) -> list[tuple[str, int]]:
+def near_misses(measure: Measure, numbers: dict[float, int]) -> list[tuple[str, int]]:
     """Numbers close to the one that is asked for and left out, the most frequent first."""
     if not measure.single or not measure.low:
         return []
     wanted = measure.low
     close: dict[str, int] = {}
     for value, rows in numbers.items():
-        if measure.takes(value):
-            continue
-        if abs(value - wanted) <= abs(wanted) * NEARBY:
+        if not measure.takes(value) and abs(value - wanted) <= abs(wanted) * NEARBY:
             close[number(value, 5)] = close.get(number(value, 5), 0) + rows
-        elif tesla and abs(value / _GAUSS - wanted) <= abs(wanted) * TOLERANCE:
-            close[f"{number(value)} (in gauss)"] = rows
     return sorted(close.items(), key=lambda found: -found[1])[:NEAR_MISSES]
 
 
-def nothing(name: str, measure: Measure, numbers: dict[float, int], release: str) -> NotFound:
-    """The error where no number that is recorded is asked for."""
+def nothing(
+    name: str, measure: Measure, numbers: dict[float, int], what: str, release: str
+) -> NotFound:
+    """The error where no number that is recorded is asked for; `what` is counted: series."""
     if not numbers:
-        return NotFound(f"{name} is recorded in no series of IDC {release}.")
+        return NotFound(f"{name} is recorded in no {what} of IDC {release}.")
     wanted = measure.high if measure.low is None else measure.low
     assert wanted is not None
     close = sorted(numbers, key=lambda value: (abs(value - wanted), value))[:3]
     return NotFound(
-        f"{name} {measure.words()} is recorded in no series of IDC {release}; the values go from "
+        f"{name} {measure.words()} is recorded in no {what} of IDC {release}; the values go from "
         f"{number(min(numbers))} to {number(max(numbers))}.",
-        nearest=[f"{number(value)} ({numbers[value]:,} series)" for value in close],
+        nearest=[f"{number(value)} ({numbers[value]:,} {what})" for value in close],
         next_step="ask for one of these, or for a range {'from': …, 'to': …}",
     )
 

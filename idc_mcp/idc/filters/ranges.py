@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from idc_mcp.idc.filters.conditions import Condition
+from idc_mcp.idc.filters.conditions import NULL, Condition
 from idc_mcp.idc.filters.given import DateRange, NumberRange
 from idc_mcp.idc.sql import identifier, literal
 
@@ -20,8 +20,10 @@ AGE_IN_YEARS = (
 """
 
 
-def age(bounds: NumberRange) -> Condition:
+def age(bounds: NumberRange | Literal["null"]) -> Condition:
     """A patient's age; what is empty or `000Y` is unknown, and its series are counted."""
+    if bounds == NULL:
+        return _empty("patient_age_years", f"({AGE_IN_YEARS})", "is not known")
     low, high = _whole(bounds.low), _whole(bounds.high)
     return Condition(
         "patient_age_years",
@@ -33,8 +35,10 @@ def age(bounds: NumberRange) -> Condition:
     )
 
 
-def dates(name: str, bounds: DateRange) -> Condition:
+def dates(name: str, bounds: DateRange | Literal["null"]) -> Condition:
     """A date, as ISO text."""
+    if bounds == NULL:
+        return _empty(name, identifier(name))
     return Condition(
         name,
         _between(identifier(name), bounds.low, bounds.high),
@@ -46,12 +50,18 @@ def dates(name: str, bounds: DateRange) -> Condition:
     )
 
 
-def numbers(name: str, bounds: NumberRange) -> Condition:
+def numbers(name: str, bounds: NumberRange | Literal["null"]) -> Condition:
     """A number of a column."""
+    if bounds == NULL:
+        return _empty(name, identifier(name))
     low, high = _whole(bounds.low), _whole(bounds.high)
     return Condition(
         name, _between(identifier(name), low, high), f"{name} {_from_to(low, high)}", [low, high]
     )
+
+
+def _empty(name: str, expression: str, what: str = "is empty") -> Condition:
+    return Condition(name, f"{expression} IS NULL", f"{name} {what}", NULL)
 
 
 def _between(expression: str, low: Any, high: Any) -> str:

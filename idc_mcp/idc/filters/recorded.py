@@ -7,26 +7,22 @@ which series the tables tell nothing of.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from idc_mcp.errors import NotFound
 from idc_mcp.idc.facts import MOST_NUMBERS, null_share, numbers_of, values_of
 from idc_mcp.idc.filters import measures
 from idc_mcp.idc.filters.attributes import (
-    ANNOTATION_TABLES,
-    SEVERAL_ROWS,
-    TABLE_MODALITIES,
     ZERO_IS_A_VALUE,
     Kind,
     Place,
-    modalities_of,
     said,
 )
 from idc_mcp.idc.filters.columns import Described, described
-from idc_mcp.idc.filters.conditions import NEAR_MISSES, NULL, Condition, Rows, any_of, either
+from idc_mcp.idc.filters.conditions import NEAR_MISSES, NULL, Condition, any_of, either
+from idc_mcp.idc.filters.given import NumberRange
 from idc_mcp.idc.filters.known import Known, counted
-from idc_mcp.idc.filters.rows import series_of, series_with, series_without
+from idc_mcp.idc.filters.questions import Question, by_table, condition_of
 from idc_mcp.idc.sql import contains, identifier, literals
 from idc_mcp.idc.vocabulary import suggestions
 from idc_mcp.index.specialised import STRUCTURES
@@ -34,33 +30,6 @@ from idc_mcp.index.store import Index
 
 _LINES = "chr(10)"
 """What joins the texts of a list before one is looked for in them."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A filter on columns of specialised tables, of which one suffices."""
-
-    index: Index
-    name: str
-    kind: Kind
-    columns: tuple[Described, ...]
-
-    @property
-    def group(self) -> str:
-        """What other filters must hold of the same rows; '' where a series has one row."""
-        table = self.columns[0].place.table
-        for kind in ANNOTATION_TABLES:
-            if TABLE_MODALITIES.get(table) == (kind,):
-                return kind
-        return table if table in SEVERAL_ROWS else ""
-
-    @property
-    def counted(self) -> str:
-        """What a row of the tables is."""
-        table = self.columns[0].place.table
-        named = {name: what for name, _, what in ANNOTATION_TABLES.values()}
-        others = {"sm_instance_index": "instances", "ann_group_index": "annotation groups"}
-        return {**named, **others}.get(table, "series")
 
 
 def recorded(
@@ -82,48 +51,80 @@ def recorded(
     return _contained(question, asked) if kind == "contains" else _text(question, asked)
 
 
-def _flag(question: Question, asked: bool) -> Condition:
+def _flag(question: Question, asked: bool | Literal["null"]) -> Condition:
+    if asked == NULL:
+        return _not_recorded(question)
     tests = [
         (one.place.table, f"{'' if asked else 'NOT '}{identifier(one.place.column)}")
         for one in question.columns
     ]
-    return _condition(question, tests, f"is {str(asked).lower()}", asked)
+    return condition_of(question, tests, f"is {str(asked).lower()}", asked)
 
 
-def _number(question: Question, asked: Any) -> Condition:
+def _not_recorded(question: Question) -> Condition:
+    return condition_of(question, [], "not recorded", NULL, with_null=True)
+
+
+def _number(question: Question, asked: NumberRange | Literal["null"]) -> Condition:
+    if asked == NULL:
+        return _not_recorded(question)
     tests: list[tuple[str, str]] = []
     nearly: dict[str, int] = {}
     known: dict[float, int] = {}
     zeros, taken = 0, False
+    gauss: dict[str, int] = {}
     for one in question.columns:
         column, table = one.place.column, one.place.table
         measure = measures.Measure.of(asked, whole=one.whole, zero_counts=column in ZERO_IS_A_VALUE)
         name = identifier(column)
+        numbers = numbers_of(question.index, column, table, listed=one.listed)
+        if column == measures.FIELD_STRENGTH:
+            name = measures.tesla_sql(name)
+            numbers, gauss = _in_tesla(measure, numbers)
         test = f"len([x FOR x IN {name} IF {measure.sql('x')}]) > 0"
         tests.append((table, test if one.listed else measure.sql(name)))
-        numbers = numbers_of(question.index, column, table, listed=one.listed)
-        tesla = column == "MagneticFieldStrength"
-        for value, count in measures.near_misses(measure, numbers, tesla=tesla):
+        for value, count in measures.near_misses(measure, numbers):
             nearly[value] = nearly.get(value, 0) + count
         if measure.leaves_zero_out:
             zeros += sum(count for value, count in numbers.items() if value <= 0)
         taken = taken or len(numbers) >= MOST_NUMBERS or any(map(measure.takes, numbers))
         known |= {value: known.get(value, 0) + count for value, count in numbers.items()}
     if not taken:
-        raise measures.nothing(question.name, measure, known, question.index.release.name)
+        raise measures.nothing(
+            question.name, measure, known, question.counted, question.index.release.name
+        )
     several = ", of a series' several values one suffices" if one.listed else ""
     notes = [
         f"{question.name} is 0 or less in {zeros:,} {question.counted} of the release, so not "
         "known there; they are left out ('from': 0 takes 0)"
-    ]
-    return _condition(
+    ] if zeros else []  # fmt: skip
+    if gauss:
+        notes.append(
+            f"{question.name} is written in gauss in {sum(gauss.values()):,} of the "
+            f"{question.counted} that it takes ({', '.join(gauss)}) and read in tesla"
+        )
+    return condition_of(
         question,
         tests,
         f"{measure.words()}{several}",
         measure.canonical(),
         sorted(nearly.items(), key=lambda found: -found[1]),
-        notes if zeros else [],
+        notes,
     )
+
+
+def _in_tesla(
+    measure: measures.Measure, numbers: dict[float, int]
+) -> tuple[dict[float, int], dict[str, int]]:
+    """Field strengths in tesla with their rows, and those taken that are written in gauss."""
+    read: dict[float, int] = {}
+    gauss: dict[str, int] = {}
+    for value, rows in numbers.items():
+        tesla = measures.in_tesla(value)
+        read[tesla] = read.get(tesla, 0) + rows
+        if measures.in_gauss(value) and measure.takes(tesla):
+            gauss[measures.number(value)] = rows
+    return read, gauss
 
 
 def _text(question: Question, asked: list[str]) -> Condition:
@@ -143,7 +144,7 @@ def _text(question: Question, asked: list[str]) -> Condition:
     if name == STRUCTURES and chosen and not with_null:
         fast = f"core.structures WHERE value IN ({literals(sorted(chosen))})"
     taken = [counted(chosen, question.counted if question.group else "")] if chosen else []
-    return _condition(
+    return condition_of(
         question,
         tests,
         " or ".join([*taken, *(["not recorded"] if with_null else [])]),
@@ -188,9 +189,9 @@ def _contained(question: Question, asked: list[str]) -> Condition:
     spelled = f" ({counted(found)})" if found else ""
     texts = either([text for text in wanted if text != NULL])
     said_of = [f"contains {texts}{spelled}"] if texts else []
-    return _condition(
+    return condition_of(
         question,
-        _by_table(tests),
+        by_table(tests),
         " or ".join([*said_of, *(["not recorded"] if with_null else [])]),
         wanted,
         _nearly(question, known, wanted, found),
@@ -231,7 +232,7 @@ def _identifiers(question: Question, asked: list[str]) -> Condition:
             next_step="give whole values as they are written; this column has too many for "
             "patterns, which idc_cohort(sql=…) can match",
         )
-    return _condition(
+    return condition_of(
         question,
         [(table, f"{name} IN ({literals(wanted)})")] if wanted else [],
         " or ".join([*([f"{len(wanted)} given"] if wanted else []),
@@ -239,70 +240,6 @@ def _identifiers(question: Question, asked: list[str]) -> Condition:
         wanted + ([NULL] if with_null else []),
         with_null=with_null,
     )  # fmt: skip
-
-
-def _condition(
-    question: Question,
-    tests: list[tuple[str, str]],
-    matched: str,
-    canonical: Any,
-    nearly: list[tuple[str, int]] | None = None,
-    notes: list[str] | None = None,
-    *,
-    fast: str = "",
-    with_null: bool = False,
-) -> Condition:
-    """Put the tests of rows together into a condition on series."""
-    group = question.group
-    without = _unrecorded(question)
-    rows = None
-    if group:
-        if with_null:
-            empty = [(one.place.table, f"NOT {_filled(one)}") for one in question.columns]
-            tests = _by_table([*tests, *empty])
-        rows = Rows(group, tuple(tests), fast)
-        sql, keyed = series_of([rows])
-        if group in ANNOTATION_TABLES:
-            matched += " and the images that they refer to"
-    else:
-        sides = [series_with(tests)] if tests else []
-        sides += [without] if with_null else []
-        sql, keyed = (any_of([f"({side[way]})" if with_null and tests else side[way]
-                              for side in sides]) for way in (0, 1))  # fmt: skip
-    unknown = without[1] if not with_null and _leaves_out(question) else ""
-    return Condition(
-        question.name, sql, f"{question.name}: {matched}", canonical,
-        nearly or [], notes or [], fast=keyed, rows=rows,
-        unknown=unknown, unknown_means=f"{question.name} is not recorded",
-    )  # fmt: skip
-
-
-def _unrecorded(question: Question) -> tuple[str, str]:
-    """Series of the tables' modalities that have no value: on `index`, on core.series."""
-    modalities = modalities_of(tuple(one.place for one in question.columns))
-    tests = [(one.place.table, _filled(one)) for one in question.columns]
-    covered = f"Modality IN ({literals(modalities)}) AND " if modalities else ""
-    plain, fast = series_without(tests)
-    return f"{covered}{plain}", f"{covered}{fast}"
-
-
-def _leaves_out(question: Question) -> bool:
-    """Whether there may be series without a value: of annotations, whether rows have none."""
-    if question.group not in ANNOTATION_TABLES:
-        return True
-    return any(
-        null_share(question.index, one.place.column, one.place.table) > 0
-        for one in question.columns
-    )
-
-
-def _filled(column: Described) -> str:
-    name = identifier(column.place.column)
-    if column.listed:
-        return f"coalesce(len({name}), 0) > 0"
-    if column.kind == "text":
-        return f"coalesce({name}, '') <> ''"
-    return f"{name} IS NOT NULL"
 
 
 def _holds(column: Described, values: list[str]) -> str:
@@ -317,14 +254,6 @@ def _contains(column: Described, text: str) -> str:
         return contains(column.place.column, text)
     joined = f"array_to_string({identifier(column.place.column)}, {_LINES})"
     return f"contains(lower({joined}), {literals([text])})"
-
-
-def _by_table(tests: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Tests of which one must hold, one a table."""
-    by_table: dict[str, list[str]] = {}
-    for table, test in tests:
-        by_table.setdefault(table, []).append(test)
-    return [(table, any_of(parts)) for table, parts in by_table.items()]
 
 
 def _known(question: Question, values: dict[str, int]) -> Known:

@@ -36,7 +36,9 @@ def unresolved(index: Index, spec: Definition) -> Iterator[str]:
         )
         if count:
             names = " and ".join(one.name for one in asking)
+            what = ANNOTATION_TABLES[group][2]
             yield (
-                f"{count:,} {ANNOTATION_TABLES[group][2]} that {names} takes refer to no image of "
-                "the catalogue"
+                f"{count:,} {what if count > 1 else what.removesuffix('s')} that {names} "
+                f"{'take' if len(asking) > 1 else 'takes'} {'refer' if count > 1 else 'refers'} "
+                "to no image of the catalogue"
             )

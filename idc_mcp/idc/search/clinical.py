@@ -34,6 +34,9 @@ from idc_mcp.index.store import Index
 COLUMN_SHARE, TABLE_SHARE, COLLECTION_SHARE = 0.7, 0.5, 0.9
 """What a word says about a clinical value that stands in its column, table or collection."""
 
+NAMED = 1.3
+"""What a word says about a clinical column whose name it is."""
+
 ADDED = (PATIENT_COLUMN, "source_batch", "collection_id")
 """Columns of every clinical table; none says anything about a patient."""
 
@@ -179,13 +182,18 @@ def named_tables(index: Index, query: Query) -> list[Clinical]:
     ]
 
 
-def clinical_join(place: Clinical, codes: Sequence[str], modalities: Sequence[str] = ()) -> str:
-    """SQL that takes the series of the patients who have a value: on collection and patient."""
+def clinical_join(
+    place: Clinical, columns: Mapping[str, Sequence[str]], modalities: Sequence[str] = ()
+) -> str:
+    """SQL that takes the series of the patients who have values: on collection and patient."""
     of = f" AND i.Modality {_one_of(modalities)}" if modalities else ""
+    having = " AND ".join(
+        f"c.{identifier(column)} {_one_of(codes)}" for column, codes in columns.items()
+    )
     return (
         f"SELECT i.{SERIES_UID} FROM index i JOIN {identifier(place.table)} c "
         f"ON c.collection_id = i.collection_id AND c.{PATIENT_COLUMN} = i.PatientID "
-        f"WHERE c.{identifier(place.column)} {_one_of(codes)}{of}"
+        f"WHERE {having}{of}"
     )
 
 
@@ -236,6 +244,9 @@ def _hit(
     words = dict.fromkeys(own_words(place.table), TABLE_SHARE)
     words |= {"clinical": TABLE_SHARE}
     words |= dict.fromkeys(described, share)
+    if not own:
+        # A column that is called just what was said comes before others about it.
+        words[joined(place.column)] = NAMED
     staged = _is_about(described, ("stage", "staging", "stag", "ajcc", "tnm"))
     graded = _is_about(described, ("grade", "grading"))
     if staged or "stage" in own:

@@ -6,8 +6,9 @@ for those that have one of its words, and scores them as documents are scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from idc_mcp.idc.facts import values_of
 from idc_mcp.idc.filters.attributes import ATTRIBUTES, TABLE_MODALITIES
 from idc_mcp.idc.search.clinical import (
     ABOUT,
@@ -142,13 +143,20 @@ class Further:
             word that no document is about.
         """
         asked = asked_of(query.terms)
-        found = list(self._values(query.terms, asked)) if asked and self.tables else []
+        # A number alone stands in many a name.
+        words = {place: one for place, one in asked.items() if not query.terms[place].number}
+        found = list(self._values(query.terms, words)) if words and self.tables else []
         if self.has_clinical and (clinical or _asks_for_more(self.index, query, [*known, *found])):
             about = {
                 hit.document.name: hit.terms for hit in known if hit.document.kind == "collection"
             }
             found += clinical_hits(self.index, query, asked, about)
         return found
+
+    def recorded(self, column: str) -> Collection[str]:
+        """The values of a column (`table.column`), most first; none where it is not here."""
+        table, name = column.split(".", 1)
+        return values_of(self.index, name, table) if table in self.tables else ()
 
     def count_series(self, documents: Iterable[Document]) -> None:
         """Count the series of the values whose tables do not have a row for each series."""
@@ -225,26 +233,28 @@ def absent_for(
     query: Query, ranked: Mapping[Kind, Sequence[Hit]], absent: Sequence[str], kinds: Sequence[str]
 ) -> list[str]:
     """Of the tables that are not here, those that the query may be about."""
-    if not absent or {"value", "column", "table"} & {*kinds}:
-        return list(absent)
+    if not absent:
+        return []
     strong = [place for place, term in enumerate(query.terms) if not term.weak]
     hits = [hit for found in ranked.values() for hit in found[:_FIRST]]
-    if query.unknown or _unmatched(query, hits):
-        return list(absent)
+    every = bool({"value", "column", "table"} & {*kinds}) or bool(
+        query.unknown or _unmatched(query, hits)
+    )
     wanted: set[str] = set()
     for term in query.terms:
         wanted |= {name.split(".")[0] for name in (term.measure.columns if term.measure else ())}
         if is_clinical(term):
             wanted.add(CLINICAL_INDEX)
-        if term.special and not is_clinical(term):
-            wanted |= {*absent}
         if len(strong) > 1:
             wanted |= {
                 table
                 for table, codes in TABLE_MODALITIES.items()
                 if len(codes) == 1 and set(codes) & set(term.modalities) & _ANNOTATED
             }
-    return [name for name in absent if name in wanted]
+    every = every or any(term.special and not is_clinical(term) for term in query.terms)
+    # Those that are asked for come first: where they are many, the first is named.
+    first = [name for name in absent if name in wanted]
+    return first + [name for name in absent if name not in wanted] if every else first
 
 
 def through_clinical(ranked: Mapping[Kind, list[Hit]]) -> dict[str, str]:

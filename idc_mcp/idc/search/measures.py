@@ -1,71 +1,49 @@
-"""Numbers with units, and stages, as people write them: read before the words are.
+"""Numbers with units, phrases and stages, as people write them: read before the words are.
 
-`slices under 1.5 mm` is a slice thickness, `3 T` a field strength, `40x` an objective, `stage
-IVA` a stage. What is not understood stays a word.
+`quantities` reads the numbers, `sayings` the phrases; here are `stage IVA` and `grade 3`. What
+is not understood stays a word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 
-FIELD_TOLERANCE = 0.05
-"""Scanners write the field that they measure: 2.89 T is a scanner of 3 T, 1.494 T one of 1.5 T."""
+from idc_mcp.idc.search.quantities import NUMBERS, Measure, Reader
+from idc_mcp.idc.search.sayings import PHRASES
 
-_NUMBER = r"(\d{1,3}(?:\.\d+)?)"
-_UNDER = (
-    r"(under|below|less than|fewer than|thinner than|smaller than|not? more than|at most|up to"
-    r"|maximum|max|<=|<|≤)"
-)
-_OVER = r"(over|above|more than|greater than|thicker than|larger than|at least|minimum|min|>=|>|≥)"
-_SLICES = r"(?:slice[ -]thickness(?:es)?|(?:thin )?(?:slices?|sections?)|thickness)"
-_JOIN = r"(?:\s*(?:of|is|are|with|thickness|:|=))*\s*"
 _STAGES = ("0", "i", "ii", "iii", "iv")
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A number or a stage that a query asks for.
-
-    Attributes
-    ----------
-    text, meaning
-        As it was written, and what it was read as.
-    words
-        Words of documents that answer to it, with weights.
-    filter, value
-        The filter of a cohort that says it, and its value; empty for a stage.
-    columns
-        Where the numbers stand.
-    values, about
-        Expressions that find the values of a stage, and what their columns are called.
-    """
-
-    text: str
-    meaning: str
-    words: dict[str, float]
-    word: str
-    filter: str = ""
-    value: object = None
-    columns: tuple[str, ...] = ()
-    values: str = ""
-    about: str = ""
-
-
 def read_measures(text: str) -> tuple[str, list[Measure]]:
-    """The text without its numbers and stages, and those."""
+    """The text without its numbers, phrases and stages, and those.
+
+    A filter is said once: DWI with a b-value is that b-value, and what would say a filter
+    again stays a word.
+    """
     found: list[Measure] = []
     for pattern, read in _PATTERNS:
 
-        def take(match: re.Match[str], read: Callable[..., Measure | None] = read) -> str:
+        def take(match: re.Match[str], read: Reader = read) -> str:
             measure = read(match)
             if measure is None:
+                return match[0]
+            same = [one for one in found if one.filter and one.filter == measure.filter]
+            if any(one.value == measure.value for one in same):
+                return " "
+            if same and measure.filter == "diffusion_b_value_s_mm2":
+                place = found.index(same[0])
+                found[place] = replace(same[0], modalities=("MR",))
+                return " "
+            if same:
                 return match[0]
             found.append(measure)
             return " "
 
         text = pattern.sub(take, text)
+    if any(measure.filter == "slice_thickness_mm" for measure in found):
+        text = _SLICED.sub(" ", text)
     return text, found
 
 
@@ -100,76 +78,6 @@ def _stage_name(word: str) -> str:
     return main + match[2]
 
 
-def _thickness(match: re.Match[str]) -> Measure | None:
-    groups = match.groupdict()
-    number = float(groups["number"])
-    low = high = number
-    sign = "="
-    if groups.get("under"):
-        low, sign = 0.0, "≤"
-    elif groups.get("over"):
-        high, sign = 0.0, "≥"
-    value: object = _plain(number)
-    if sign != "=":
-        value = {"from": _plain(low)} if low else {"to": _plain(high)}
-    columns = ("ct_index.SliceThickness", "mr_index.SliceThickness")
-    return Measure(
-        match[0].strip(),
-        f"slice thickness {sign} {number:g} mm",
-        {f"column:{name}": 1.0 for name in columns},
-        "thickness",
-        "slice_thickness_mm",
-        value,
-        columns,
-    )
-
-
-def _field(match: re.Match[str]) -> Measure | None:
-    number = float(match[1])
-    if not 0.1 <= number <= 12:
-        return None
-    value = {
-        "from": _plain(round(number * (1 - FIELD_TOLERANCE), 4)),
-        "to": _plain(round(number * (1 + FIELD_TOLERANCE), 4)),
-    }
-    return Measure(
-        match[0].strip(),
-        f"field strength {number:g} T",
-        {"column:mr_index.MagneticFieldStrength": 1.0},
-        "tesla",
-        "magnetic_field_strength_T",
-        value,
-        ("mr_index.MagneticFieldStrength",),
-    )
-
-
-def _objective(match: re.Match[str]) -> Measure | None:
-    number = float(match[1])
-    if not 1 <= number <= 200:
-        return None
-    return Measure(
-        match[0].strip(),
-        f"objective {number:g}x",
-        {"column:sm_index.ObjectiveLensPower": 1.0},
-        "objective",
-        "objective_power",
-        _plain(number),
-        ("sm_index.ObjectiveLensPower",),
-    )
-
-
-def _contrast(match: re.Match[str]) -> Measure | None:
-    return Measure(
-        match[0].strip(),
-        "contrast agent given",
-        {"column:contrast_index.ContrastBolusAgent": 1.0},
-        "contrast",
-        "contrast",
-        True,
-        ("contrast_index.ContrastBolusAgent",),
-    )
-
-
 def _stage(match: re.Match[str]) -> Measure | None:
     stage = _stage_name(match[1].lower())
     if not stage:
@@ -199,34 +107,15 @@ def _grade(match: re.Match[str]) -> Measure | None:
     )
 
 
-def _plain(number: float) -> float | int:
-    return int(number) if number == int(number) else number
-
-
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-_BOUND = f"(?:(?P<under>{_UNDER[1:-1]})|(?P<over>{_OVER[1:-1]}))?"
-_N = r"(?P<number>\d{1,3}(?:\.\d+)?)"
-_MM = r"\s*-?\s*(?:mm|millimet(?:er|re)s?)\b"
+_SLICED = re.compile(r"\b(?:thin|thick|slices?|sections?|thickness)\b", re.IGNORECASE)
 
-_PATTERNS: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Measure | None]]] = [
-    # slices under 1.5 mm · slice thickness <= 3mm · thinner than 2 mm
-    (_compiled(rf"\b{_SLICES}{_JOIN}{_BOUND}{_JOIN}{_N}{_MM}"), _thickness),
-    # under 1.5 mm slices · 1 mm slice thickness
-    (_compiled(rf"{_BOUND}\s*{_N}{_MM}(?:\s*thick)?\s+{_SLICES}"), _thickness),
-    (_compiled(rf"\b(?P<under>thinner than)\s*{_N}{_MM}"), _thickness),
-    (_compiled(rf"\b(?P<over>thicker than)\s*{_N}{_MM}"), _thickness),
-    (_compiled(rf"(?:\bat\s+)?\b{_NUMBER}\s*-?\s*(?:teslas?|T)\b(?![\w-])"), _field),
-    (_compiled(rf"(?:\bat\s+)?\b{_NUMBER}\s*[x×](?![\w])"), _objective),
-    (
-        _compiled(
-            r"(?<!without )(?<!no )(?<!non )(?<!non-)\b(?:with (?:iv |intravenous )?contrast"
-            r"(?: agents?| medium)?|(?:post[- ])?contrast[- ]enhanced|post[- ]contrast)\b"
-        ),
-        _contrast,
-    ),
+_PATTERNS: list[tuple[re.Pattern[str], Reader]] = [
+    *NUMBERS,
+    *PHRASES,
     (_compiled(r"\bstage\s*(0|i{1,3}[abc]?|iv[abc]?|[1-4][abc]?)\b(?!\s*(?:mm|t|x)\b)"), _stage),
     (_compiled(r"\bgrade\s*(g?[1-4]|i{1,3}|iv)\b"), _grade),
 ]

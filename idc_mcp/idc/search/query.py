@@ -14,18 +14,20 @@ from typing import Protocol
 from idc_mcp.idc import vocabulary
 from idc_mcp.idc.filters.filters import Filters
 from idc_mcp.idc.search.documents import Documents
-from idc_mcp.idc.search.measures import Measure, read_measures
+from idc_mcp.idc.search.measures import read_measures
 from idc_mcp.idc.search.phrases import (
     known_words,
     makers,
+    mentioned,
     phrases,
     same_words,
     special_phrases,
 )
+from idc_mcp.idc.search.quantities import Measure
 from idc_mcp.idc.search.special_words import SEQUENCES
 from idc_mcp.idc.search.words import joined, plain_words, stem, words_of
 
-SAME_WEIGHT, LONGER_WEIGHT, NEAR_WEIGHT = 0.95, 0.6, 0.45
+SAME_WEIGHT, LONGER_WEIGHT, NEAR_WEIGHT, MENTIONED_WEIGHT = 0.95, 0.6, 0.45, 0.3
 LONGEST_PHRASE = 3
 SHORTEST_CORRECTED = 5
 """Letters of a word that may be a typing error; most shorter ones are like some other word."""
@@ -64,6 +66,11 @@ class Term:
     def weak(self) -> bool:
         """Too general to be a match by itself."""
         return self.word in vocabulary.WEAK
+
+    @property
+    def number(self) -> bool:
+        """Whether it is a few digits alone, which say nothing without what they count."""
+        return self.text.isdigit() and len(self.text) <= 3 and not self.measure
 
 
 class Lexicon(Protocol):
@@ -136,6 +143,7 @@ def read_query(text: str, documents: Documents, lexicon: Lexicon) -> Query:
         if better := _correction(word, documents, lexicon):
             query.corrected[word] = better
             words[place] = better
+    codes = _codes(words) | {code for one in measures for code in one.modalities}
     place = 0
     while place < len(words):
         if _negates(words, place):
@@ -144,7 +152,7 @@ def read_query(text: str, documents: Documents, lexicon: Lexicon) -> Query:
         length = _length(words, place, documents)
         term = _term(tuple(words[place : place + length]), documents)
         term.text = " ".join(word for word, _ in typed[place : place + length])
-        of_mr = term.word in SEQUENCES and "MR" in _codes(words)
+        of_mr = term.word in SEQUENCES and "MR" in codes
         if term.known or of_mr or lexicon.knows(term.special | {term.word}):
             query.terms.append(term)
         else:
@@ -162,15 +170,16 @@ def _codes(words: list[str]) -> set[str]:
 
 def _measured(measure: Measure) -> Term:
     return Term(
-        measure.text, measure.word, dict(measure.words), columns=measure.columns, measure=measure
-    )
+        measure.text, measure.word, dict(measure.words), measure.modalities, measure.columns,
+        measure=measure,
+    )  # fmt: skip
 
 
 def _length(words: list[str], place: int, documents: Documents) -> int:
     """How many words from there are one idea."""
     for length in range(min(LONGEST_PHRASE, len(words) - place), 1, -1):
         phrase = tuple(words[place : place + length])
-        known = phrase in phrases() or phrase in makers() or phrase in special_phrases()
+        known = any(phrase in of for of in (phrases(), makers(), special_phrases(), mentioned()))
         if known or "".join(phrase) in documents.columns:
             return length
     return 1
@@ -255,17 +264,21 @@ def _term(phrase: tuple[str, ...], documents: Documents) -> Term:
     maker = makers().get(phrase, ())
     for pattern in maker:
         alternatives.setdefault(words_of(pattern)[0], SAME_WEIGHT)
+    for word in vocabulary.MENTIONED.get(" ".join(phrase), ()):
+        alternatives.setdefault(word, MENTIONED_WEIGHT)
     if 0 < len(codes) <= 2:
         for code in codes:
             for other in vocabulary.MODALITIES[code][1]:
                 if " " not in other and len(other) > 2:
                     alternatives.setdefault(words_of(other)[0], NEAR_WEIGHT)
     known = any(word in documents.postings for word in alternatives)
-    special = frozenset(special_phrases().get(phrase, ()))
+    special = special_phrases().get(phrase, ())
+    if len(phrase) > 1 and special:
+        special = (*special, "".join(phrase))
     fixed = ("Manufacturer", list(maker)) if maker else None
     return Term(
         " ".join(phrase), phrase[-1], alternatives, codes, columns, known, fixed,
-        special,
+        frozenset(special),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import log10, sqrt
 from operator import mul
 
+from idc_mcp.idc.filters.attributes import TABLE_MODALITIES
 from idc_mcp.idc.search.documents import Document, Documents, Kind
 from idc_mcp.idc.search.query import Query, Term
 from idc_mcp.idc.vocabulary import GENERIC
@@ -52,7 +53,8 @@ def match(query: Query, documents: Documents, *, lenient: bool) -> list[Hit]:
     by_term: list[dict[int, float]] = []
     for term in query.terms:
         scores: dict[int, float] = {}
-        for word, share in term.alternatives.items():
+        # Digits alone say nothing: those of a name are matched with the rest of it.
+        for word, share in () if term.number else term.alternatives.items():
             for number, weight in documents.postings.get(word, ()):
                 score = share * weight
                 if score > scores.get(number, floor):
@@ -94,7 +96,7 @@ def _rank(kind: Kind, hits: list[Hit], query: Query, lenient: bool) -> list[Hit]
         hit.covered = len([place for place in strong if hit.terms[place] > least])
         hit.score = hit.bonus + sum(map(mul, hit.terms, shares))
     if kind == "value":
-        return _rank_values(hits, strong)
+        return _rank_values(hits, strong, terms)
     if kind in ("table", "column"):
         return _rank_schema(hits, strong, lenient)
     most = max((hit.covered for hit in hits), default=0)
@@ -117,7 +119,7 @@ def _demand_modalities(hit: Hit, terms: list[Term]) -> None:
             hit.terms[place] = 0.0
 
 
-def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
+def _rank_values(hits: list[Hit], strong: list[int], terms: list[Term]) -> list[Hit]:
     """Values by score, those of a column that has many matches taking turns with the others.
 
     The clinical columns count as one: every collection has its own.
@@ -127,7 +129,13 @@ def _rank_values(hits: list[Hit], strong: list[int]) -> list[Hit]:
         if max([hit.terms[place] for place in strong]) < LEAST_OF_VALUE:
             continue
         document = hit.document
-        named = len([score for score in hit.terms if score >= LEAST_IN_VALUE])
+        # What says the modality of a specialised table says nothing of its values.
+        further = document.table in TABLE_MODALITIES
+        named = sum(
+            score >= LEAST_IN_VALUE
+            and not (further and terms[place].modalities and not terms[place].special)
+            for place, score in enumerate(hit.terms)
+        )
         precision = min(1.0, named / document.words)
         hit.score *= 0.5 + 0.5 * precision
         hit.score += 0.25 * log10(1 + document.size) * sqrt(precision)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from idc_mcp.answers import Table
 from idc_mcp.errors import BadArgument, NotFound, quoted
 from idc_mcp.idc.cautions import SEGMENTED_ANATOMY
+from idc_mcp.idc.facts import null_share
 from idc_mcp.idc.nearest import nearest
 from idc_mcp.idc.search.clinical import is_clinical
 from idc_mcp.idc.search.documents import (
@@ -126,7 +127,10 @@ class SearchIndex:
                 rows = [_row(kind, hit, read, through) for hit in shown]
                 table = Table(columns=list(columns), rows=rows, more=left, rest=rest)
                 setattr(found, name, table)
-        found.next = next_calls(read, ranked, _most_likely(ranked, read), documents)
+        found.next = next_calls(
+            read, ranked, _most_likely(ranked, read), documents, self.further.recorded,
+            null_share(self.index, "BodyPartExamined"),
+        )  # fmt: skip
         return found
 
 

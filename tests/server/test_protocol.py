@@ -73,7 +73,7 @@ async def test_tools_have_what_hosts_demand(settings, mode):
             assert tool.input_schema["additionalProperties"] is False
 
 
-@pytest.mark.parametrize(("hosted", "most"), [(True, 16_800), (False, 20_300)])
+@pytest.mark.parametrize(("hosted", "most"), [(True, 16_800), (False, 20_400)])
 async def test_what_a_model_reads_first_is_short(settings, hosted, most):
     async with connected(dataclasses.replace(settings, hosted=hosted)) as client:
         tools = (await client.list_tools()).tools

@@ -43,7 +43,7 @@ cancer_types and tumor_locations.
 - A patient is (collection_id, PatientID). Dates are shifted per patient.
 - Derived series (SEG, SR, RTSTRUCT) carry the collection_id of their source images; what is \
 segmented is the filter segmented_structure.
-- Clinical data are tables of a collection: idc_search finds their columns and codes.
+- Clinical data: idc_search finds tables, columns and codes.
 - series_size_MB is decimal megabytes; one whole slide series may have gigabytes.
 
 Every answer names the release and how the request was understood: pass that on. Where an answer \

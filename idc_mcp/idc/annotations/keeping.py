@@ -26,7 +26,7 @@ def keep_series(cohorts: Cohorts, keys: str, origin: str) -> Cohort:
     Equal sets have equal handles: a name that somebody gave the set stays.
     """
     query = f"SELECT crdc_series_uuid FROM core.series WHERE series_key IN ({keys})"
-    definition = cohorts.define(series=cohorts.files.keep_series(query))
+    definition = cohorts.define(series=cohorts.files.keep_series(query, current=True))
     try:
         before = cohorts.files.load(definition.handle)
     except Damaged:

@@ -92,15 +92,18 @@ class CohortFiles:
         )
         return [path.stem for path in files if HANDLE.fullmatch(path.stem)]
 
-    def keep_series(self, query: str) -> SeriesSet:
-        """Keep the series of a query that yields crdc_series_uuid; returns what names them."""
+    def keep_series(self, query: str, *, current: bool = False) -> SeriesSet:
+        """Keep the series of a query that yields crdc_series_uuid; returns what names them.
+
+        `current` says that none of them is a prior version, which then need not be looked up.
+        """
         private_directory(self.directory)
         with scratch_file(self.directory, ".parquet") as part:
             self.index.rows(
                 f"COPY (SELECT DISTINCT crdc_series_uuid FROM ({query}) ORDER BY 1) "
                 f"TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)"
             )
-            digest, count, prior = self._facts_of(part)
+            digest, count, prior = self._facts_of(part, current=current)
             path = self.series_path(digest)
             if not self.proven(digest):
                 publish(part, path)
@@ -126,15 +129,15 @@ class CohortFiles:
             self._proven.add(digest)
         return found == digest
 
-    def _facts_of(self, path: Path) -> tuple[str, int, bool]:
-        digest, count, prior = self.index.rows(
-            # No version is both current and prior: prior_versions_index is published as the
-            # versions whose crdc_series_uuid the release does not serve. They are few.
-            f"SELECT {_DIGEST}, count(*), count(*) FILTER (crdc_series_uuid IN "
-            "(SELECT crdc_series_uuid FROM core.prior)) > 0 "
-            f"FROM read_parquet({literal(str(path))})"
+    def _facts_of(self, path: Path, *, current: bool = False) -> tuple[str, int, bool]:
+        # No version is both current and prior: prior_versions_index is published as the
+        # versions whose crdc_series_uuid the release does not serve. They are few.
+        prior = "crdc_series_uuid IN (SELECT crdc_series_uuid FROM core.prior)"
+        among = "false" if current else f"count(*) FILTER ({prior}) > 0"
+        digest, count, found = self.index.rows(
+            f"SELECT {_DIGEST}, count(*), {among} FROM read_parquet({literal(str(path))})"
         )[0]
-        return str(digest)[:32], int(count), bool(prior)
+        return str(digest)[:32], int(count), bool(found)
 
     def _path(self, handle: str) -> Path:
         return self.directory / f"{handle}.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from idc_mcp.fetch import course
 from idc_mcp.fetch.tables import Tables
 from idc_mcp.index.release import Release, installed_release, tables_directory
-from idc_mcp.settings import Settings
+from idc_mcp.settings import PREFIX, Settings
 from tests.conftest import CACHE
 from tests.published import Publisher, clinical_bucket, published_small
 from tests.transfer.faulty import FaultyMirror
@@ -87,6 +88,13 @@ class Desk(SimpleNamespace):
         assert all(path.startswith(".parts/") for path in left)
         assert bool(left) == parts
         return result.why
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in list(os.environ):
+        if variable.startswith(PREFIX):
+            monkeypatch.delenv(variable)
 
 
 @pytest.fixture(scope="session")

@@ -89,9 +89,9 @@ def test_ctrl_c_keeps_what_has_come(run, publisher, desk):
     def interrupt():
         for _ in range(1000):
             if any(path.stat().st_size for path in directory.glob(".parts/*.part")):
-                break
+                os.kill(os.getpid(), signal.SIGINT)  # never where nothing is under way
+                return
             threading.Event().wait(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     status, _, err = run(LARGE)

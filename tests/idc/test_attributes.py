@@ -643,6 +643,7 @@ def test_prior_versions_are_narrowed_by_what_is_recorded_of_their_series(full_ap
 def test_the_command_takes_ranges_columns_and_yes(
     full_app, full_cache, tmp_path, monkeypatch, capsys
 ):
+    monkeypatch.delenv("IDC_MCP_OLD_CLIENT", raising=False)  # of `make test`, and no setting
     for name, value in environment(tmp_path, full_cache, COLUMNS="100").items():
         monkeypatch.setenv(name, value)
     given_ = (

@@ -178,7 +178,7 @@ def test_a_clinical_table_can_be_described(full_app, written):
 
 
 def test_where_nothing_is_here_it_is_asked_for(app):
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFetched):
         describe(app.index, "nlst_canc")
     for table in ("clinical", "nlst_canc", "clinical.whatever", "idc_v25_clinical.nlst_canc"):
         with pytest.raises(NotFetched) as caught:

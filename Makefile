@@ -31,7 +31,7 @@ $(TEST_READY): $(READY)
 $(OLD_ENGINE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLD_ENGINE)
 	$(OLD_ENGINE)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(OLD_ENGINE)/bin/python -m pip install --quiet --editable . 'duckdb>=1.5,<2' pytest pytest-timeout pytest-xdist hypothesis pandas pyarrow
+	$(OLD_ENGINE)/bin/python -m pip install --quiet --editable . 'duckdb>=1.5,<2' pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
 $(OLD_CLIENT)/.ready:
@@ -48,7 +48,7 @@ test-new: $(TEST_READY) $(OLD_CLIENT)/.ready
 	IDC_MCP_OLD_CLIENT=$(abspath $(OLD_CLIENT)/bin/python) $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-old-engine: $(OLD_ENGINE)/.ready
-	$(OLD_ENGINE)/bin/python -m pytest -n 2 tests/index --ignore=tests/index/test_pool.py --ignore=tests/index/test_worker.py --ignore=tests/index/test_specialised.py
+	$(OLD_ENGINE)/bin/python -m pytest -n 2 tests/index
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .

@@ -16,7 +16,11 @@ from idc_mcp.index.release import installed_release, tables_directory
 from idc_mcp.index.store import Index
 from tests.conftest import settings_at
 
-pandas = pytest.importorskip("pandas")
+
+def read_parquet(path, **options):
+    """A file as pandas reads it; where pandas is not installed the test that asks is skipped."""
+    return pytest.importorskip("pandas").read_parquet(path, **options)
+
 
 CORE = (
     "core.refers", "core.structures", "core.clinical_columns", "facts.values", "facts.columns",
@@ -53,7 +57,7 @@ def open_index(cache, release, tmp_path, request, **changes):
 
 @pytest.mark.parametrize("table", ["seg_index", "sm_instance_index", "clinical_index"])
 def test_a_table_is_as_it_was_published(full_index, published, table):
-    frame = pandas.read_parquet(published / f"{table}.parquet")
+    frame = read_parquet(published / f"{table}.parquet")
     described = full_index.rows(f"DESCRIBE main.{table}")
     assert [row[0] for row in described] == list(frame.columns)
     path = str(published / f"{table}.parquet")
@@ -65,15 +69,13 @@ def test_a_table_is_as_it_was_published(full_index, published, table):
 
 
 def test_references_lead_to_the_series_that_the_table_names(full_index, published, release):
-    known = set(
-        pandas.read_parquet(release.parquet("index"), columns=["SeriesInstanceUID"]).squeeze()
-    )
+    known = set(read_parquet(release.parquet("index"), columns=["SeriesInstanceUID"]).squeeze())
     for kind, table, column in (
         ("SEG", "seg_index", "segmented_SeriesInstanceUID"),
         ("ANN", "ann_index", "referenced_SeriesInstanceUID"),
         ("RTSTRUCT", "rtstruct_index", "referenced_SeriesInstanceUID"),
     ):
-        frame = pandas.read_parquet(published / f"{table}.parquet")
+        frame = read_parquet(published / f"{table}.parquet")
         wanted = {
             (uid, source if source in known else None)
             for uid, source in zip(frame["SeriesInstanceUID"], frame[column], strict=True)
@@ -89,7 +91,7 @@ def test_references_lead_to_the_series_that_the_table_names(full_index, publishe
 
 
 def test_structures_are_the_code_meanings(full_index, published):
-    frame = pandas.read_parquet(published / "seg_index.parquet")
+    frame = read_parquet(published / "seg_index.parquet")
     wanted = frame["SegmentedPropertyType_CodeMeanings"].explode().dropna().value_counts()
     found = full_index.rows("SELECT value, count(*) FROM core.structures GROUP BY value")
     assert dict(found) == dict(wanted)
@@ -101,7 +103,7 @@ def test_structures_are_the_code_meanings(full_index, published):
 
 
 def test_facts_of_columns(full_index, published):
-    frame = pandas.read_parquet(published / "ct_index.parquet")
+    frame = read_parquet(published / "ct_index.parquet")
     found = {
         name: (rows, nulls, distinct)
         for name, rows, nulls, distinct in full_index.rows(
@@ -118,7 +120,7 @@ def test_facts_of_columns(full_index, published):
 
 def test_a_clinical_table_tells_its_collection_and_decodes(full_app, full_index, published):
     path = next((published / "clinical" / "nlst_canc").glob("*.parquet"))
-    frame = pandas.read_parquet(path)
+    frame = read_parquet(path)
     rows = full_index.rows(
         "SELECT collection_id, dicom_patient_id, clinical_stag, clinical_stag_meaning "
         "FROM clinical.nlst_canc"
@@ -192,7 +194,7 @@ def test_a_running_server_takes_in_what_is_fetched(release, cache, published, tm
         pool.run("SELECT count(*) FROM seg_index", max_rows=1)
     assert index.refresh()
     assert index.has("seg_index")
-    frame = pandas.read_parquet(published / "seg_index.parquet")
+    frame = read_parquet(published / "seg_index.parquet")
     assert pool.run("SELECT count(*) FROM seg_index", max_rows=1).rows == [[len(frame)]]
     assert index.refresh(), "again, with nothing new"
 

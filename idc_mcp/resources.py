@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import anyio.to_thread
@@ -15,22 +14,24 @@ from idc_mcp.answers import Answer, compact_json, render
 from idc_mcp.app import App
 from idc_mcp.errors import IdcError
 from idc_mcp.idc.identifiers import identify
+from idc_mcp.skill import Skill
 from idc_mcp.tools.cohort import NEARLY
 from idc_mcp.tools.describe import idc_describe
 from idc_mcp.tools.schema import idc_schema
 
 
-def add_resources(server: MCPServer[App], app: App) -> None:
+def add_resources(server: MCPServer[App], app: App, skill: Skill) -> None:
     """Register every resource and template."""
 
     @server.resource(
         "idc://guide",
         title="Guide to IDC",
-        description="What IDC holds, how its tables relate, and what misleads.",
+        description="How to work with IDC through this server, and what misleads: the skill's "
+        "main text, whose references are resources below skill://.",
         mime_type="text/markdown",
     )
     async def guide() -> str:
-        return files("idc_mcp").joinpath("guide.md").read_text(encoding="utf-8")
+        return skill.body
 
     @server.resource(
         "idc://schema/{table}",

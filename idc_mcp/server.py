@@ -20,6 +20,8 @@ from idc_mcp.idc.nearest import nearest
 from idc_mcp.prompts import add_prompts
 from idc_mcp.resources import add_resources
 from idc_mcp.settings import Settings
+from idc_mcp.skill import installed_skill
+from idc_mcp.skill_resources import SkillsExtension
 from idc_mcp.tools import all_tools
 
 INSTRUCTIONS = """\
@@ -44,11 +46,11 @@ cancer_types and tumor_locations.
 - Derived series (SEG, SR, RTSTRUCT) carry the collection_id of their source images; what is \
 segmented is the filter segmented_structure.
 - Clinical data: idc_search finds tables, columns and codes.
-- series_size_MB is decimal megabytes; one whole slide series may have gigabytes.
+- series_size_MB is decimal megabytes; one slide series may have gigabytes.
 
 Every answer names the release and how the request was understood: pass that on. Where an answer \
 was cut it says how many are left and the call that gets them. Do not answer from memory what a \
-call can tell: catalogue figures change with each release."""
+call can tell. Examples and references: skill://idc-cancer-imaging/SKILL.md."""
 
 
 LOCAL_INSTRUCTIONS = """
@@ -92,9 +94,10 @@ def create_server(settings: Settings) -> MCPServer[App]:
     Raises
     ------
     Unavailable
-        The catalogue package is not installed.
+        The catalogue package is not installed, or files of this package are missing.
     """
     app = App.create(settings)
+    skill = installed_skill()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[App]) -> AsyncIterator[App]:
@@ -113,10 +116,11 @@ def create_server(settings: Settings) -> MCPServer[App]:
         instructions=INSTRUCTIONS + ("" if settings.hosted else LOCAL_INSTRUCTIONS),
         lifespan=lifespan,
         tools=list(all_tools(app)),
+        extensions=[SkillsExtension(skill)],
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
     )
-    add_resources(server, app)
+    add_resources(server, app, skill)
     add_prompts(server)
     add_completions(server, app)
 

@@ -64,6 +64,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from idc_mcp.cli.fetch import fetch  # noqa: PLC0415
 
             return fetch(arguments)
+        case "skill":
+            from idc_mcp.cli.skill import export_skill  # noqa: PLC0415
+
+            return export_skill(arguments)
         case "config":
             from idc_mcp.cli.clients import configuration  # noqa: PLC0415
 
@@ -93,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="what to paste into a client, or the command")
     config.add_argument("client", choices=CLIENTS)
 
+    _add_skill(commands)
+
     search = commands.add_parser("search", help="search collections, results, columns, values")
     search.add_argument("query", nargs="+", help="words: a disease, an organ, a modality, …")
     search.add_argument("--limit", type=int, default=10, help="most matches of a kind")
@@ -121,6 +127,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_fetch(commands)
     _add_downloads(commands)
     return parser
+
+
+def _add_skill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    skill = commands.add_parser("skill", help="the skill that teaches an agent to use this server")
+    actions = skill.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser(
+        "export",
+        help="put the skill's folder into a directory",
+        description="Put the skill's folder into a directory, such as ~/.claude/skills.",
+    )
+    export.add_argument("directory", metavar="DIR", help="where to; made if it is not there")
+    export.add_argument("--zip", action="store_true", help="as one ZIP file, to upload")
+    export.add_argument(
+        "--replace", action="store_true", help="replace another version of the skill that is there"
+    )
 
 
 def _add_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,11 +1,13 @@
 """How the documents are read by their tests.
 
-```console    `$ command` lines are run; the lines below each are its output.
-```json       {"tool": …, "arguments": …} is called; the ```text block after it is its answer.
-```sh         set-up that is not run: its programs, targets and subcommands must exist.
+```console        `$ command` lines are run; the lines below each are its output.
+```json           {"tool": …, "arguments": {…}} is called; the ```text block after it is its answer.
+```json fetched   the same, asked of a catalogue with stand-ins for the tables that are fetched
+                  (`tests/published`): its figures are theirs, and are left out of the document.
+```sh             in README.md and beside it each line is run, or another test shows that it runs
+                  (`tests/test_docs.py`).
 
-A call after `<!-- every table -->` is asked of a catalogue with stand-ins for the tables that are
-fetched (`tests/published`): its figures are theirs, and are left out of the document.
+The skill's documents have more kinds: `tests/skill/README.md`.
 
 A line `…` stands for lines left out, a line that ends in `…` for a longer one. A number after
 `<!-- sql: SELECT … -->` is what that statement gives. Between `<!-- settings -->` and
@@ -24,8 +26,18 @@ from typing import Any, NamedTuple
 from idc_mcp.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+DOCUMENTS = tuple(
+    name
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "HOSTING.md")
+    if (ROOT / name).exists()
+)
+SKILL = "skill/SKILL.md"
+REFERENCES = tuple(
+    str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("skill/references/*.md"))
+)
+SKILL_DOCUMENTS = (SKILL, *REFERENCES)
 OMITTED = "…"
+TEXT = "text"
 
 MACHINE_DEFAULTS = {
     "cache_dir": "`~/.cache/idc-mcp` on Linux",
@@ -35,9 +47,19 @@ MACHINE_DEFAULTS = {
 }
 """Defaults that differ from machine to machine."""
 
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_MARKED = re.compile(r"^<!-- every table -->\n```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL)
+_STRAY = re.compile(r"^\s*(?:```|~~~)(?!`).*$", re.MULTILINE)
 _NUMBER = re.compile(r"<!-- sql: (.*?) -->\s*([\d,.]*\d)", re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A fenced block: its language with the second word, and the line of its fence."""
+
+    kind: str
+    content: str
+    line: int
+    shown: list[str] | None = None
+    """The lines of the ```text block that follows it; None where none does."""
 
 
 class Command(NamedTuple):
@@ -45,6 +67,7 @@ class Command(NamedTuple):
 
     text: str
     shown: list[str]
+    line: int = 0
 
 
 class Call(NamedTuple):
@@ -53,50 +76,83 @@ class Call(NamedTuple):
     tool: str
     arguments: dict[str, Any]
     shown: list[str]
-    every_table: bool = False
+    line: int
+    fetched: bool = False
 
 
 def read(document: str) -> str:
-    return (ROOT / document).read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return text.replace("<!-- every table -->\n```json\n", "\n```json fetched\n")
 
 
-def blocks(document: str) -> list[tuple[str, str]]:
-    """Language and content of every fenced block."""
-    return _FENCE.findall(read(document))
+def blocks(document: str) -> list[Block]:
+    """Every fenced block; a ```text block right after another is `shown` of that one.
+
+    Raises
+    ------
+    ValueError
+        A fence is not closed, or not at the margin: it would be tested by nobody.
+    """
+    text = read(document)
+    if stray := _STRAY.search(_FENCE.sub(_newlines, text)):
+        line = text.count("\n", 0, stray.start()) + 1
+        raise ValueError(f"{document}:{line}: a fence that is not closed, or not at the margin")
+    found: list[Block] = []
+    end = 0
+    for match in _FENCE.finditer(text):
+        kind, content = match["info"].strip(), match["content"]
+        follows = found and found[-1].kind != TEXT and not text[end : match.start()].strip()
+        if kind == TEXT and follows and found[-1].shown is None:
+            found[-1] = found[-1]._replace(shown=content.rstrip("\n").split("\n"))
+        else:
+            found.append(Block(kind, content, text.count("\n", 0, match.start()) + 1))
+        end = match.end()
+    return found
 
 
 def prose(document: str) -> str:
-    """A document without its fenced blocks."""
-    return _FENCE.sub("", read(document))
+    """A document without its fenced blocks; its lines keep their numbers."""
+    return _FENCE.sub(_newlines, read(document))
+
+
+def _newlines(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
+
+
+def commands_of(block: Block) -> list[Command]:
+    """The commands of a ```console block."""
+    found: list[Command] = []
+    for number, line in enumerate(block.content.rstrip("\n").split("\n"), block.line + 1):
+        if line.startswith("$ "):
+            found.append(Command(line[2:], [], number))
+        elif found[-1].text.endswith("\\"):
+            found[-1] = found[-1]._replace(text=f"{found[-1].text[:-1]}{line.strip()}")
+        else:
+            found[-1].shown.append(line)
+    return found
 
 
 def commands(document: str) -> list[Command]:
-    found: list[Command] = []
-    for language, content in blocks(document):
-        if language != "console":
-            continue
-        for line in content.rstrip("\n").split("\n"):
-            if line.startswith("$ "):
-                found.append(Command(line[2:], []))
-            elif found[-1].text.endswith("\\"):
-                found[-1] = Command(f"{found[-1].text[:-1]}{line.strip()}", [])
-            else:
-                found[-1].shown.append(line)
-    return found
+    console = [block for block in blocks(document) if block.kind == "console"]
+    return [command for block in console for command in commands_of(block)]
+
+
+def call_of(block: Block) -> Call | None:
+    """The tool call of a ```json block; None if it is other JSON."""
+    given = json.loads(block.content)
+    if "tool" not in given:
+        return None
+    if unknown := given.keys() - {"tool", "arguments"}:
+        raise ValueError(f"line {block.line}: a call has no {unknown}")
+    if block.shown is None:
+        raise ValueError(f"line {block.line}: no ```text answer follows {given['tool']}")
+    fetched = block.kind.endswith("fetched")
+    return Call(given["tool"], given.get("arguments", {}), block.shown, block.line, fetched)
 
 
 def calls(document: str) -> list[Call]:
-    found = []
-    fenced = blocks(document)
-    marked = _MARKED.findall(read(document))
-    for i, (language, content) in enumerate(fenced):
-        if language == "json" and "tool" in (given := json.loads(content)):
-            after, answer = fenced[i + 1] if i + 1 < len(fenced) else ("", "")
-            assert after == "text", f"no ```text answer follows the call of {given['tool']}"
-            shown = answer.rstrip("\n").split("\n")
-            arguments = given.get("arguments", {})
-            found.append(Call(given["tool"], arguments, shown, content in marked))
-    return found
+    asked = [block for block in blocks(document) if block.kind in ("json", "json fetched")]
+    return [call for call in map(call_of, asked) if call]
 
 
 def numbers(document: str) -> list[tuple[str, str]]:

@@ -66,10 +66,10 @@ def test_commands_print_what_is_shown(command, home, cache_dir):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-@pytest.mark.parametrize("every_table", [False, True])
-def test_calls_answer_what_is_shown(document, every_table, tmp_path, request):
-    found = [call for call in docs_blocks.calls(document) if call.every_table == every_table]
-    cache = request.getfixturevalue("full_cache" if every_table else "cache_dir")
+@pytest.mark.parametrize("fetched", [False, True])
+def test_calls_answer_what_is_shown(document, fetched, tmp_path, request):
+    found = [call for call in docs_blocks.calls(document) if call.fetched == fetched]
+    cache = request.getfixturevalue("full_cache" if fetched else "cache_dir")
 
     async def ask():
         async with connected(settings_at(tmp_path, cache)) as client:
@@ -91,9 +91,9 @@ def test_numbers_are_what_the_catalogue_gives(app, sql, shown):
 def test_set_up_names_what_exists():
     targets = set(re.findall(r"^([a-z-]+):", docs_blocks.read("Makefile"), re.MULTILINE))
     for document in DOCUMENTS:
-        for language, content in docs_blocks.blocks(document):
-            assert language in ("sh", "console", "json", "text"), language
-            for line in content.splitlines() if language == "sh" else ():
+        for block in docs_blocks.blocks(document):
+            assert block.kind in ("sh", "console", "json", "json fetched", "text"), block
+            for line in block.content.splitlines() if block.kind == "sh" else ():
                 program, *arguments = shlex.split(line)
                 assert program in PROGRAMS, line
                 if program == "make":

@@ -28,8 +28,9 @@ COLUMN_CAUTIONS: dict[str, str] = {
     "species": "Comma-joined text.",
     "collections": "Comma-joined text.",
     "modalities": "Comma-joined text.",
-    "series_size_MB": "Decimal megabytes; times 1e6 it is the exact number of bytes.",
-    "SOPClassUID": "Some series have several, comma-joined.",
+    "series_size_MB": "Decimal megabytes; round(series_size_MB * 1e6) is the exact number of bytes.",
+    "PhotometricInterpretation": "Some series have several, comma-joined.",
+    "PixelRepresentation": "Some series have several, comma-joined.",
     "TransferSyntaxUID": "Some series have several, comma-joined.",
     "transfer_syntax_name": "Some series have several, comma-joined.",
     "max_idc_version": "The next release revised the series, removed it, or moved it to another "
@@ -40,12 +41,12 @@ COLUMN_CAUTIONS: dict[str, str] = {
 
 KNOWN_BAD: tuple[tuple[str, str, str], ...] = (
     ("ispy1", "SEG", "some ISPY1 segmentations are empty"),
-    ("ispy2", "SEG", "ISPY2 segmentations have a bit encoding that some readers get wrong"),
+    ("ispy2", "SEG", "ISPY2 segmentations keep segments in the bits of a byte, which few read"),
     (
         "nsclc_radiogenomics",
         "SEG",
-        "old NSCLC-Radiogenomics segmentations have a bit encoding that some readers get wrong "
-        "(highdicom issue 344)",
+        "NSCLC-Radiogenomics' own old segmentations (not those of analysis results) have a bit "
+        "encoding that some readers get wrong (highdicom issue 344)",
     ),
 )
 """(collection_id, Modality, what is wrong) of data with known faults."""

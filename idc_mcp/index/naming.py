@@ -28,6 +28,10 @@ _NUMBER = re.compile(
     r"(?:Could not convert string .* to U?(?:INT|FLOAT|DOUBLE|DECIMAL)"
     r"|Cannot compare values of type VARCHAR and type (?:INTEGER|BIGINT|DECIMAL|DOUBLE))"
 )
+_TEXT_AS_NAME = re.compile(
+    r"column \"([^\"]+)\" not found.*(?:[=<>]|\bI?LIKE|\bIN\s*\([^)]*?)\s*\"\1\"", re.I | re.DOTALL
+)
+_RESERVED = re.compile(r"at or near \"(column|table|order|group|end|references)\"", re.IGNORECASE)
 _DIGIT_NAME = re.compile(r"(?:\b(?:FROM|JOIN)\s+|\.)(\d+[A-Za-z_]\w*)", re.IGNORECASE)
 """What of the engine's words tells of an array, of text compared with a number, of a bare name."""
 _SYSTEM_PREFIXES = ("duckdb_", "pg_", "pragma_", "sqlite_")
@@ -265,6 +269,8 @@ def hint(message: str) -> str:
             "the column is an array: list_contains(column, 'Liver') finds a value, "
             f"len(list_filter(column, lambda x: x ILIKE '%liver%')) > 0 a part of one; {SCHEMA}"
         )
+    if text := _TEXT_AS_NAME.search(message):
+        return f"text stands in single quotes, '{text[1]}'; double quotes are for names"
     if "not found" in message or "does not exist" in message:
         return SCHEMA
     if message.startswith(("Binder Error", "Conversion Error")):
@@ -279,6 +285,8 @@ def hint(message: str) -> str:
             )
         if number := _DIGIT_NAME.search(message):
             return f'quote a name that begins with a digit: "{number[1]}"'
+        if word := _RESERVED.search(message):
+            return f'{word[1]} is a word of SQL: as a name it stands in double quotes, "{word[1]}"'
         return "this is DuckDB's SQL: mend it where the message points"
     if "prepared statement parameters" in message or "Values were not provided" in message:
         return "write the values into the statement: parameters cannot be given"

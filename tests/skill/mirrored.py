@@ -1,0 +1,6 @@
+"""What the buckets hold beside the series of `data/`: all that a document downloads belongs here."""
+
+from __future__ import annotations
+
+MIRRORED: tuple[str, ...] = ()
+"""SeriesInstanceUIDs of the catalogue; the mirror gets stand-ins of their files and bytes."""

@@ -10,8 +10,6 @@ from mcp.server import CacheHint
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 from idc_mcp import __version__
 from idc_mcp.app import App
@@ -63,6 +61,9 @@ idc_job_control cancels, resumes, verifies."""
 class Server(MCPServer[App]):
     """The SDK's server, with errors of prompts that say what was wrong and what is there."""
 
+    core: App
+    """What the tools ask; whoever runs the server tells of it (`http/health.py`)."""
+
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Any = None
     ) -> Any:
@@ -88,7 +89,7 @@ class Server(MCPServer[App]):
         return await super().get_prompt(name, arguments, context)
 
 
-def create_server(settings: Settings) -> MCPServer[App]:
+def create_server(settings: Settings) -> Server:
     """A server with its own core; two can live in one process.
 
     Raises
@@ -107,7 +108,7 @@ def create_server(settings: Settings) -> MCPServer[App]:
         finally:
             app.close()
 
-    server: MCPServer[App] = Server(
+    server = Server(
         "idc",
         title="NCI Imaging Data Commons",
         version=__version__,
@@ -119,13 +120,12 @@ def create_server(settings: Settings) -> MCPServer[App]:
         extensions=[SkillsExtension(skill)],
         log_level="WARNING",
         cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
+        # Nothing here changes by itself: on a shared server nobody holds a stream open for it.
+        subscriptions=False if settings.hosted else None,
     )
+    server.core = app
     add_resources(server, app, skill)
     add_prompts(server)
     add_completions(server, app)
-
-    @server.custom_route("/health", ["GET"])  # type: ignore[untyped-decorator]
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok", "release": app.release_name})
 
     return server

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,13 @@ def _directory(kind: str) -> Callable[[], Path]:
     return default
 
 
-def _setting(default: Any, about: str, **bounds: float) -> Any:
-    metadata = {"about": about, **bounds}
+def _setting(
+    default: Any, about: str, *, hosted: Any = None, choices: Sequence[str] = (), **bounds: float
+) -> Any:
+    """A field; `hosted` is its default where the server is shared."""
+    if hosted is not None:
+        about = f"{about}; {hosted} where the server is hosted"
+    metadata = {"about": about, "hosted": hosted, "choices": choices, **bounds}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -84,6 +89,50 @@ class Settings:
         "", "host names (with ports) that HTTP clients may use, comma-separated"
     )
     allowed_origins: str = _setting("", "web origins that may call over HTTP, comma-separated")
+    tokens_file: str = _setting(
+        "", "file of the clients and their tokens; without one of them nobody calls over HTTP"
+    )
+    open: bool = _setting(False, "a hosted server answers without tokens whoever reaches it")
+    proxies: str = _setting(
+        "", "addresses or networks of proxies whose X-Forwarded-For is believed, comma-separated"
+    )
+    rate_per_minute: int = _setting(
+        0,
+        "most HTTP requests of one client in a minute, 0 for any number",
+        hosted=120,
+        low=0,
+        high=1_000_000,
+    )
+    calls_at_once: int = _setting(
+        0,
+        "most HTTP requests of one client that are answered at the same time, 0 for any number",
+        hosted=3,
+        low=0,
+        high=1_000,
+    )
+    request_mb: int = _setting(4, "most MiB of one HTTP request's body", low=1, high=1_024)
+    request_s: float = _setting(
+        30.0, "seconds in which an HTTP request's body must have come", low=0.1, high=3_600
+    )
+    log: str = _setting(
+        "none",
+        "a line of JSON for each HTTP request: none, requests, arguments (with what callers asked)",
+        hosted="requests",
+        choices=("none", "requests", "arguments"),
+    )
+    drain_s: float = _setting(
+        8.0,
+        "seconds for which HTTP requests in flight may go on once the server is told to stop",
+        low=0,
+        high=3_600,
+    )
+    cohorts_mb: int = _setting(
+        0,
+        "most decimal megabytes of kept cohorts, 0 for any number",
+        hosted=2_000,
+        low=0,
+        high=100_000_000,
+    )
     doi_url: str = _setting("https://doi.org", "the DOI resolver")
     fetch: bool = _setting(
         True,
@@ -129,6 +178,8 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """Settings of the environment; `overrides` (those that are not None) win.
 
+        Where the server is hosted, settings that nobody gave have their hosted default.
+
         Raises
         ------
         BadArgument
@@ -149,6 +200,9 @@ class Settings:
                 )
             values[name] = _parse(variable, environ[variable], known[name])
         values.update({name: value for name, value in overrides.items() if value is not None})
+        if values.get("hosted"):
+            shared = {name: one.metadata["hosted"] for name, one in known.items()}
+            values = {name: each for name, each in shared.items() if each is not None} | values
         return cls(**values)
 
 
@@ -164,6 +218,12 @@ def _parse(variable: str, text: str, setting: dataclasses.Field[Any]) -> Any:
                 text.strip().lower()
             ]
         if kind == "str":
+            choices = setting.metadata["choices"]
+            if choices and text not in choices:
+                raise BadArgument(
+                    f"{variable}={text!r} is none of {', '.join(choices)}.",
+                    next_step=f"set {variable} to one of them",
+                )
             return text
         value = {"int": int, "float": float}[kind](text)
     except (KeyError, ValueError):

@@ -81,8 +81,7 @@ class Call(NamedTuple):
 
 
 def read(document: str) -> str:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return text.replace("<!-- every table -->\n```json\n", "\n```json fetched\n")
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
 def blocks(document: str) -> list[Block]:

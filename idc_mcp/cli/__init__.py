@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from idc_mcp import __version__
 from idc_mcp.errors import IdcError
 
-CLIENTS = ("claude-code", "claude-desktop", "cursor", "vscode", "json")
+CLIENTS = (
+    "claude-code", "claude-desktop", "codex", "cursor", "gemini-cli", "opencode", "vscode", "windsurf", "zed", "json",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,8 +73,12 @@ def _run(arguments: argparse.Namespace) -> int:
         case "config":
             from idc_mcp.cli.clients import configuration  # noqa: PLC0415
 
-            print(configuration(arguments.client))
+            print(configuration(arguments.client, arguments.url, arguments.token_env))
             return 0
+        case "token":
+            from idc_mcp.cli.token import token  # noqa: PLC0415
+
+            return token(arguments.name)
         case _:
             from idc_mcp.cli.questions import ask  # noqa: PLC0415
 
@@ -96,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("build", help="build the database now instead of at the first start")
     config = commands.add_parser("config", help="what to paste into a client, or the command")
     config.add_argument("client", choices=CLIENTS)
+    config.add_argument("--url", default="", help="of a server elsewhere, instead of this one")
+    config.add_argument(
+        "--token-env", default="", metavar="NAME",
+        help="the environment variable that holds your token for it",
+    )  # fmt: skip
+    token = commands.add_parser("token", help="a new token for a client of a hosted server")
+    token.add_argument("name", help="the client's name in the file of tokens and in logs")
 
     _add_skill(commands)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -18,14 +19,15 @@ def serve(*, http: bool, host: str, port: int) -> int:
     Raises
     ------
     BadArgument
-        The port is none, or the host needs names to be allowed first.
+        The port is none, or the server is hosted and nobody said who may call it.
     """
     if http and not 0 < port < 65_536:
         raise BadArgument(f"--port {port} is no port.", next_step="give one from 1 to 65535")
     # The SDK's imports make hundreds of thousands of objects that all stay: collecting among
     # them costs a tenth of the start, and freezing them a quarter second less at exit.
     gc.disable()
-    from idc_mcp.http import is_local, serve_http  # noqa: PLC0415
+    if http:
+        from idc_mcp.http import is_local, serve_http  # noqa: PLC0415
     from idc_mcp.server import create_server  # noqa: PLC0415
 
     # Beyond this machine a server is shared: it writes nothing for its callers.
@@ -34,8 +36,11 @@ def serve(*, http: bool, host: str, port: int) -> int:
     gc.enable()
     gc.freeze()
     if http:
-        serve_http(server, settings, host, port)
+        serve_http(server, settings, host, port, server.core)
     else:
+        # The SDK waits for input in a thread, which Python's own handler would wait for in turn.
+        # As SIGTERM does, this ends the process at once, and its children with it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         server.run("stdio")
     return 0
 

@@ -15,6 +15,7 @@ from idc_mcp.transfer.locks import Lock
 from idc_mcp.transfer.objects import Failure, Kind, Listed, Series, Wanted
 from idc_mcp.transfer.placing import adopt, disk_failure, foreign, place, sync_directory
 from idc_mcp.transfer.receipts import Receipt, Receipts
+from idc_mcp.transfer.status import files_text
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,8 @@ class SeriesTask:
             with contextlib.suppress(OSError):  # where nothing can be written it is only told
                 self._receipts.take_back(receipt.name)
         problems = [
-            f"{len(names):,} {what} ({names[0]}{', …' if len(names) > 1 else ''})"
-            for names, what in ((missing, "files missing"), (damaged, "files damaged"))
+            f"{files_text(len(names))} {what} ({names[0]}{', …' if len(names) > 1 else ''})"
+            for names, what in ((missing, "missing"), (damaged, "damaged"))
             if names
         ]
         return "; ".join(problems)

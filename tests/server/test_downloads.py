@@ -92,7 +92,7 @@ async def test_from_a_plan_to_verified_files_and_back(small, mode):
         files(small.settings)[3].write_bytes(content[:-2] + b"xx")
         bad = await ask(client, "idc_job_control", job=job, action="verify", deep=True, wait_s=30)
         assert bad["series"] == "11 complete, 1 failed"
-        assert "1 files damaged" in bad["unfinished"]["rows"][0][1]
+        assert "1 file damaged" in bad["unfinished"]["rows"][0][1]
         mended = await ask(client, "idc_job_control", job=job, action="resume", wait_s=30)
         assert mended["state"] == "complete"
         assert files(small.settings)[3].read_bytes() == content

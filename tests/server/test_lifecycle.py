@@ -1,5 +1,6 @@
 """What becomes of calls and processes when clients leave, signals come, or places are strange."""
 
+import contextlib
 import http.client
 import json
 import signal
@@ -20,12 +21,11 @@ ON_LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="read
 
 
 def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task")
-    return [
-        int(child)
-        for task in (tasks.iterdir() if tasks.exists() else ())
-        for child in (task / "children").read_text().split()
-    ]
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # that thread has just ended
+            found += [int(child) for child in task.read_text().split()]
+    return found
 
 
 def _gone(pids: list[int], seconds: float) -> bool:
@@ -76,8 +76,8 @@ def test_a_signal_ends_the_server_with_a_call_in_flight(tmp_path, cache_dir):
         connection = _ask(port, ENDLESS)
         workers = _await_worker(process.pid)
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
-        assert _gone(workers, 5)
+        assert process.wait(60) == 0
+        assert _gone(workers, 20)
         connection.close()
 
 

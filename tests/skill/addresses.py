@@ -99,7 +99,8 @@ class Servers(contextlib.ExitStack):
         """A block with the addresses of the stand-ins in the place of IDC's."""
         block = _OF_A_BUCKET.sub(r"https://s3.amazonaws.com/\1", block)
         if _HTTPFS.search(block):
-            block = _HTTPFS.sub("SET enable_progress_bar = false;", block).replace("s3://", f"{self.kept / 'aws'}/")
+            block = _HTTPFS.sub("SET enable_progress_bar = false;", block)
+            block = block.replace("s3://", f"{self.kept / 'aws'}/")
         for address, place in STAND_INS.items():
             block = block.replace(address, place.format(**self.places))
         return block
@@ -109,4 +110,3 @@ class Servers(contextlib.ExitStack):
         for address, place in reversed(STAND_INS.items()):
             printed = printed.replace(place.format(**self.places), address)
         return printed
-

@@ -9,8 +9,8 @@ is missing is added below, with its source:
 - `dicom_all`, `segmentations`, `measurement_groups`, `quantitative_measurements`,
   `qualitative_measurements`, `dicom_metadata_curated`, `auxiliary_metadata`, `mutable_metadata`:
   github.com/ImagingDataCommons/etl_flow, bq/generate_tables_and_views.
-- `original_collections_metadata`, `analysis_results_metadata`, `version_metadata`: the statements in
-  the package idc-index-data (`collections_index.sql` and others) and the schemas beside them.
+- `original_collections_metadata`, `analysis_results_metadata`, `version_metadata`: the statements
+  in the package idc-index-data (`collections_index.sql` and others) and the schemas beside them.
 
 `test_bigquery.py` runs those statements here, which shows that the columns are IDC's.
 """
@@ -30,7 +30,8 @@ ATTRIBUTES = """
     StudyInstanceUID StudyDate StudyTime StudyID StudyDescription AccessionNumber
     SeriesInstanceUID SeriesDate SeriesTime SeriesNumber SeriesDescription Modality Laterality
     BodyPartExamined ProtocolName PatientPosition OperatorsName FrameOfReferenceUID
-    Manufacturer ManufacturerModelName SoftwareVersions DeviceSerialNumber InstitutionName StationName
+    Manufacturer ManufacturerModelName SoftwareVersions DeviceSerialNumber InstitutionName
+    StationName
     SOPInstanceUID SOPClassUID InstanceNumber ContentDate ContentTime AcquisitionDate
     AcquisitionTime AcquisitionDateTime AcquisitionNumber ImageType SpecificCharacterSet
     InstanceCreationDate TransferSyntaxUID MediaStorageSOPClassUID
@@ -159,7 +160,11 @@ _GROUP = {
     "trackingIdentifier": "VARCHAR", "trackingUniqueIdentifier": "VARCHAR",
     "finding": _STRUCT, "findingSite": _STRUCT,
 }  # fmt: skip
-_LICENSE = {"license_url": "VARCHAR", "license_long_name": "VARCHAR", "license_short_name": "VARCHAR"}
+_LICENSE = {
+    "license_url": "VARCHAR",
+    "license_long_name": "VARCHAR",
+    "license_short_name": "VARCHAR",
+}
 _SOURCE = (
     "STRUCT(ID VARCHAR, source_doi VARCHAR, source_url VARCHAR, source_type VARCHAR, "
     "modalities VARCHAR, ImageTypes VARCHAR, citation VARCHAR, license STRUCT("

@@ -90,7 +90,8 @@ def claims(path: Path) -> list[Claim]:
     found = []
     for entry in told.get("figure", []):
         kinds = [kind for kind in KINDS if str(entry.get(kind, "")).strip()]
-        if entry.keys() != {"text", *kinds} or len(kinds) != 1 or not re.search(r"\d", entry["text"]):
+        whole = entry.keys() == {"text", *kinds} and len(kinds) == 1
+        if not whole or not re.search(r"\d", entry["text"]):
             raise ValueError(f"{path.name}: {entry}: a text with a number, and one of {KINDS}")
         found.append(Claim(document_of(path), entry["text"], kinds[0], str(entry[kinds[0]])))
     return found

@@ -30,7 +30,7 @@ def servers(made: Path, published: Path) -> Iterator[Servers]:
 
 @pytest.fixture
 def caches(cache_dir: Path, full_cache: Path, tmp_path: Path) -> dict[bool, Path]:
-    """Caches of a test's own, with the bundled tables and with all: these servers fetch into them."""
+    """Caches of a test's own, with the bundled tables and with all: what is fetched goes there."""
     return {
         whole: own_cache(cache, tmp_path / f"cache-{name}")
         for whole, cache, name in ((False, cache_dir, "bundled"), (True, full_cache, "whole"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import highdicom
 import numpy as np
-from highdicom.seg import SegmentationTypeValues, SegmentAlgorithmTypeValues, SegmentDescription
+from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset, FileDataset
 

@@ -153,9 +153,7 @@ class Dicomweb:
             return Answer(204, kind, b"")
         return Answer(200, kind, json.dumps(found).encode())
 
-    def _retrieved(
-        self, place: re.Match[str], query: list[tuple[str, str]], accept: str
-    ) -> Answer:
+    def _retrieved(self, place: re.Match[str], query: list[tuple[str, str]], accept: str) -> Answer:
         files = self.archive.below(place["study"], place["series"], place["instance"])
         if not files or not place["study"]:
             raise Refused(404, "no such study, series or instance")

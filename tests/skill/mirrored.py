@@ -1,4 +1,4 @@
-"""What the buckets hold beside the series of `data/`: all that a document downloads belongs here."""
+"""What the buckets hold beside the series of `data/`: whatever else a document downloads."""
 
 from __future__ import annotations
 

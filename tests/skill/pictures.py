@@ -28,7 +28,8 @@ def rendered(file: FileDataset, number: int, kind: str, asked: dict[str, str]) -
         raise ValueError(f"no parameter {', '.join(sorted(unknown))}")
     pixels = _frames(file)[number - 1].astype(float)
     if file.SamplesPerPixel == 1:
-        pixels = pixels * float(file.get("RescaleSlope", 1)) + float(file.get("RescaleIntercept", 0))
+        pixels *= float(file.get("RescaleSlope", 1))
+        pixels += float(file.get("RescaleIntercept", 0))
         centre, width = _window(file, pixels, asked.get("window", ""))
         pixels = np.clip((pixels - centre) / width + 0.5, 0, 1) * 255
     image = Image.fromarray(pixels.round().astype(np.uint8))
@@ -52,6 +53,6 @@ def _window(file: FileDataset, pixels: np.ndarray, asked: str) -> tuple[float, f
 
 def _frames(file: FileDataset) -> np.ndarray:
     """Pixels as (frames, rows, columns) or (frames, rows, columns, samples)."""
-    return file.pixel_array.reshape(
-        int(file.get("NumberOfFrames", 1)), file.Rows, file.Columns, *[3] * (file.SamplesPerPixel > 1)
-    )
+    frames = int(file.get("NumberOfFrames", 1))
+    samples = [file.SamplesPerPixel] if file.SamplesPerPixel > 1 else []
+    return file.pixel_array.reshape(frames, file.Rows, file.Columns, *samples)

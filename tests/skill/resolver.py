@@ -1,8 +1,9 @@
-"""A DOI resolver on loopback: records of the DOIs that the catalogue names, in the usual formats."""
+"""A DOI resolver on loopback: records of the DOIs that the catalogue names, in usual formats."""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Set
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,8 +49,8 @@ class Resolver:
 
     def record(self, doi: str, accepted: str) -> str:
         """A record in the format that is accepted; a page where it is another."""
-        formats = {kind.split(";")[0]: name for name, kind in ACCEPT.items()}
-        match formats.get(accepted.split(";")[0].split(",")[0].strip()):
+        formats = {kind: name for name, kind in ACCEPT.items()}
+        match formats.get(re.split("[;,]", accepted)[0].strip()):
             case "bibtex":
                 return f"@misc{{{doi}, doi={{{doi}}}, title={{Stand-in}}, year={{2026}}}}"
             case "csl-json":

@@ -21,7 +21,11 @@ RETURNED = {
         NumberOfFrames AvailableTransferSyntaxUID""",
 }
 """What is returned without being asked for (tables 10.6.3-3 to 10.6.3-5)."""
-LEVELS = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}
+LEVELS = {
+    "studies": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instances": "SOPInstanceUID",
+}
 
 
 def found(

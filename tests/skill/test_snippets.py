@@ -116,7 +116,8 @@ class Desk:
         """What is wrong with a block; '' if nothing is."""
         if block.kind == "console":
             for command in docs_blocks.commands_of(block):
-                if why := self._run(["bash", "-ec", self.servers.led_here(command.text)], command.shown):
+                code = self.servers.led_here(command.text)
+                if why := self._run(["bash", "-ec", code], command.shown):
                     return f"$ {command.text}\n{why}"
             return ""
         code = self.servers.led_here(block.content)

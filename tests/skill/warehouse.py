@@ -19,15 +19,15 @@ from tests.skill import bigquery
 from tests.skill.dicom import Row
 from tests.skill.standins import datasets
 
-RESERVED = frozenset(
-    """ALL AND ANY ARRAY AS ASC ASSERT_ROWS_MODIFIED AT BETWEEN BY CASE CAST COLLATE CONTAINS CREATE
-    CROSS CUBE CURRENT DEFAULT DEFINE DESC DISTINCT ELSE END ENUM ESCAPE EXCEPT EXCLUDE EXISTS
-    EXTRACT FALSE FETCH FOLLOWING FOR FROM FULL GROUP GROUPING GROUPS HASH HAVING IF IGNORE IN INNER
-    INTERSECT INTERVAL INTO IS JOIN LATERAL LEFT LIKE LIMIT LOOKUP MERGE NATURAL NEW NO NOT NULL
-    NULLS OF ON OR ORDER OUTER OVER PARTITION PRECEDING PROTO QUALIFY RANGE RECURSIVE RESPECT RIGHT
-    ROLLUP ROWS SELECT SET SOME STRUCT TABLESAMPLE THEN TO TREAT TRUE UNBOUNDED UNION UNNEST USING
-    WHEN WHERE WINDOW WITH WITHIN""".split()
-)
+RESERVED = """
+    ALL AND ANY ARRAY AS ASC ASSERT_ROWS_MODIFIED AT BETWEEN BY CASE CAST COLLATE CONTAINS
+    CREATE CROSS CUBE CURRENT DEFAULT DEFINE DESC DISTINCT ELSE END ENUM ESCAPE EXCEPT EXCLUDE
+    EXISTS EXTRACT FALSE FETCH FOLLOWING FOR FROM FULL GROUP GROUPING GROUPS HASH HAVING IF
+    IGNORE IN INNER INTERSECT INTERVAL INTO IS JOIN LATERAL LEFT LIKE LIMIT LOOKUP MERGE NATURAL
+    NEW NO NOT NULL NULLS OF ON OR ORDER OUTER OVER PARTITION PRECEDING PROTO QUALIFY RANGE
+    RECURSIVE RESPECT RIGHT ROLLUP ROWS SELECT SET SOME STRUCT TABLESAMPLE THEN TO TREAT TRUE
+    UNBOUNDED UNION UNNEST USING WHEN WHERE WINDOW WITH WITHIN
+"""
 """Words of GoogleSQL that are no names without backticks (its lexical reference)."""
 
 
@@ -42,7 +42,7 @@ def translated(sql: str, *, ordered: bool = True) -> str:
     try:
         (tree,) = sqlglot.parse(sql, read="bigquery", error_level=sqlglot.ErrorLevel.RAISE)
         for name in tree.find_all(exp.Identifier):
-            if not name.quoted and name.name.upper() in RESERVED:
+            if not name.quoted and name.name.upper() in RESERVED.split():
                 raise ValueError(f"{name.name} is reserved in GoogleSQL: put it into backticks")
         for order in list(tree.find_all(exp.Order)) if not ordered else ():
             order.replace(order.this) if order.this else order.pop()
@@ -57,7 +57,7 @@ def translated(sql: str, *, ordered: bool = True) -> str:
 def warehouse(published: Path) -> duckdb.DuckDBPyConnection:
     """A connection whose catalogue `bigquery-public-data` has the datasets of the release."""
     connection = duckdb.connect()
-    connection.execute(f"ATTACH ':memory:' AS \"{bigquery.PROJECT}\"; USE \"{bigquery.PROJECT}\"")
+    connection.execute(f'ATTACH \':memory:\' AS "{bigquery.PROJECT}"; USE "{bigquery.PROJECT}"')
     release = f"idc_v{installed_release().number}"
     for dataset, tables in (
         (release, bigquery.all_tables()),
@@ -109,14 +109,16 @@ def _fill(connection: duckdb.DuckDBPyConnection, release: str) -> None:
             FrameOfReferenceUID, SegmentationType, one.SegmentNumber, one.SegmentAlgorithmType,
             one.SegmentAlgorithmName[1] AS SegmentAlgorithmName,
             one.SegmentedPropertyCategoryCodeSequence[1] AS SegmentedPropertyCategory,
-            {{{{CodeValue: one.SegmentedPropertyTypeCodeSequence[1].CodeValue,
-             CodingSchemeDesignator:
-                one.SegmentedPropertyTypeCodeSequence[1].CodingSchemeDesignator,
-             CodeMeaning: one.SegmentedPropertyTypeCodeSequence[1].CodeMeaning}}}}
-                AS SegmentedPropertyType,
+            struct_pack(
+                CodeValue := kind.CodeValue,
+                CodingSchemeDesignator := kind.CodingSchemeDesignator,
+                CodeMeaning := kind.CodeMeaning
+            ) AS SegmentedPropertyType,
             ReferencedSeriesSequence[1].SeriesInstanceUID AS segmented_SeriesInstanceUID
-        FROM (SELECT *, unnest(SegmentSequence) AS one FROM {release}.dicom_metadata)
-    """.replace("{{", "{").replace("}}", "}"))
+        FROM (
+            SELECT *, one.SegmentedPropertyTypeCodeSequence[1] AS kind
+            FROM (SELECT *, unnest(SegmentSequence) AS one FROM {release}.dicom_metadata))
+    """)
 
 
 def _of_idc(row: Row, name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from idc_mcp.errors import Damaged
 from idc_mcp.files import private_directory, publish, scratch_file, write_whole
 from idc_mcp.idc.cohorts.definitions import SeriesSet, handle_of
+from idc_mcp.idc.cohorts.quota import Quota
 from idc_mcp.idc.sql import literal
 from idc_mcp.index.store import Index
 
@@ -49,17 +50,26 @@ class CohortFiles:
     def __init__(self, index: Index, state_dir: Path) -> None:
         self.index = index
         self.directory = state_dir / "cohorts"
+        self.quota = Quota(self.directory, index.settings.cohorts_mb * 1_000_000)
         self._proven: set[str] = set()
         self._writing = threading.Lock()
 
     def keep(self, cohort: Kept) -> None:
-        """Write a cohort's file, unless the same is there already."""
+        """Write a cohort's file, unless the same is there already.
+
+        Raises
+        ------
+        Refused
+            What is kept here has reached its quota.
+        """
         path = self._path(cohort.handle)
         if self._sound(path) == cohort:
             return
         private_directory(self.directory)
+        content = json.dumps(asdict(cohort), indent=1, ensure_ascii=False) + "\n"
+        self.quota.take(len(content.encode()), small=True)
         with self._writing:
-            write_whole(path, json.dumps(asdict(cohort), indent=1, ensure_ascii=False) + "\n")
+            write_whole(path, content)
 
     def load(self, handle: str) -> Kept | None:
         """A kept cohort, or None where there is no such file.
@@ -96,6 +106,11 @@ class CohortFiles:
         """Keep the series of a query that yields crdc_series_uuid; returns what names them.
 
         `current` says that none of them is a prior version, which then need not be looked up.
+
+        Raises
+        ------
+        Refused
+            What is kept here has reached its quota.
         """
         private_directory(self.directory)
         with scratch_file(self.directory, ".parquet") as part:
@@ -106,6 +121,7 @@ class CohortFiles:
             digest, count, prior = self._facts_of(part, current=current)
             path = self.series_path(digest)
             if not self.proven(digest):
+                self.quota.take(part.stat().st_size)
                 publish(part, path)
         self._proven.add(digest)
         return SeriesSet(digest, count, prior, path)

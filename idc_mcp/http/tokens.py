@@ -1,0 +1,154 @@
+"""Tokens: a file of clients, read again when it changes.
+
+One client a line, `name sha256:<hex of the token's SHA-256>` or `name <token>`; blank lines and
+lines that begin with # say nothing. A client may have several lines, so that a token can be
+replaced while the old one still works. Nothing of what such a line holds is ever said or logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from mcp.server.auth.provider import AccessToken
+
+from idc_mcp.errors import BadArgument
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
+"""What RFC 6750 (2.1) lets a bearer token be; a shorter one could be guessed."""
+
+FORM = "a line is `name sha256:<64 hex digits>`, as `idc-mcp token NAME` prints it"
+
+
+class Client(NamedTuple):
+    """A client and the SHA-256 of its token."""
+
+    name: str
+    digest: bytes
+
+
+def new_token() -> str:
+    """A token with 256 random bits."""
+    return f"idc_{secrets.token_urlsafe(32)}"
+
+
+def line_of(name: str, token: str) -> str:
+    """The line of the file that lets this token in.
+
+    Raises
+    ------
+    BadArgument
+        The name has other characters than letters, digits, dot, dash and underscore.
+    """
+    if not NAME.fullmatch(name):
+        raise BadArgument(
+            "A client's name is 1 to 64 letters, digits, dots, dashes and underscores, and begins "
+            "with a letter or digit.",
+            next_step="idc-mcp token NAME",
+        )
+    return f"{name} sha256:{_digest(token).hex()}"
+
+
+def read_clients(path: Path) -> list[Client]:
+    """The clients of a token file.
+
+    Raises
+    ------
+    BadArgument
+        It cannot be read, or a line is not understood: the file and the line, never the token.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise BadArgument(f"The token file {path} cannot be read: {why}.", next_step=FORM) from None
+    clients: list[Client] = []
+    first: dict[bytes, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        client = _client(line)
+        if client is None:
+            raise BadArgument(f"{path}, line {number}, is no client and token.", next_step=FORM)
+        if client.digest in first:
+            raise BadArgument(
+                f"{path}, line {number}, has the token of line {first[client.digest]}.",
+                next_step="give each client a token of its own: idc-mcp token NAME",
+            )
+        first[client.digest] = number
+        clients.append(client)
+    return clients
+
+
+def _client(line: str) -> Client | None:
+    name, _, token = line.strip().partition(" ")
+    token = token.strip()
+    if not NAME.fullmatch(name):
+        return None
+    if hashed := HASHED.fullmatch(token):
+        return Client(name, bytes.fromhex(hashed[1]))
+    return Client(name, _digest(token)) if TOKEN.fullmatch(token) else None
+
+
+def _digest(token: str) -> bytes:
+    # A header is bytes, which the web server reads as Latin-1: so every token can be encoded.
+    return hashlib.sha256(token.encode("latin-1", "replace")).digest()
+
+
+class Tokens:
+    """The clients of a file, as it is now; the SDK's `TokenVerifier`.
+
+    Raises
+    ------
+    BadArgument
+        The file cannot be read, is malformed, or holds nobody.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen = self._mark()
+        self._clients = read_clients(path)
+        if not self._clients:
+            raise BadArgument(
+                f"The token file {path} has no client.",
+                next_step="idc-mcp token NAME prints a token and the line for the file",
+            )
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Whose token this is, or None."""
+        self._look()
+        given = _digest(token)
+        found = None
+        for client in self._clients:  # all of them, whichever it is: the time tells nothing
+            if hmac.compare_digest(client.digest, given):
+                found = client.name
+        # What the SDK keeps of it has no token: nothing can show what is not there.
+        return AccessToken(token="", client_id=found, scopes=[]) if found else None
+
+    def _look(self) -> None:
+        """Take in a file that has changed; one that is not understood changes nothing."""
+        if (mark := self._mark()) == self._seen:
+            return
+        self._seen = mark
+        try:
+            self._clients = read_clients(self.path)
+        except BadArgument as error:
+            logger.warning("%s The %d tokens of before stay valid.", error, len(self._clients))
+            return
+        logger.warning("%s was read again: %d tokens.", self.path, len(self._clients))
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

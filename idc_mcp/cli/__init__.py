@@ -14,7 +14,8 @@ from idc_mcp import __version__
 from idc_mcp.errors import IdcError
 
 CLIENTS = (
-    "claude-code", "claude-desktop", "codex", "cursor", "gemini-cli", "opencode", "vscode", "windsurf", "zed", "json",
+    "claude-code", "claude-desktop", "codex", "cursor", "gemini-cli", "opencode", "vscode",
+    "windsurf", "zed", "json",
 )  # fmt: skip
 
 

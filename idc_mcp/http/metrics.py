@@ -33,7 +33,8 @@ class Metrics:
     """The counts of one server."""
 
     def __init__(self, app: App | None) -> None:
-        disable_created_metrics()  # when a count began is told by process_start_time_seconds
+        # When a count began is told by process_start_time_seconds.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         labels = ("method", "tool")
         self._requests = Counter(
@@ -95,7 +96,7 @@ class _Core(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         cohorts = self.app.cohorts.files.quota.used()
         for name, about, value in (
-            ("sql_processes_busy", "Statements of callers that run.", len(self.app.pool._busy)),
+            ("sql_processes_busy", "Statements of callers that run.", self.app.pool.busy),
             ("sql_processes_limit", "Most of them at once.", self.app.settings.sql_workers),
             ("cohorts_kept", "Cohorts that are kept.", cohorts.cohorts),
             ("cohorts_bytes", "Bytes of their files.", cohorts.bytes),

@@ -28,7 +28,8 @@ COLUMN_CAUTIONS: dict[str, str] = {
     "species": "Comma-joined text.",
     "collections": "Comma-joined text.",
     "modalities": "Comma-joined text.",
-    "series_size_MB": "Decimal megabytes; round(series_size_MB * 1e6) is the exact number of bytes.",
+    "series_size_MB": "Decimal megabytes; round(series_size_MB * 1e6) is the exact number of "
+    "bytes.",
     "PhotometricInterpretation": "Some series have several, comma-joined.",
     "PixelRepresentation": "Some series have several, comma-joined.",
     "TransferSyntaxUID": "Some series have several, comma-joined.",

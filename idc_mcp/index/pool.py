@@ -149,6 +149,11 @@ class SqlPool:
         for process in processes:
             process.kill()
 
+    @property
+    def busy(self) -> int:
+        """How many statements run now."""
+        return len(self._busy)
+
     # -- one statement ---------------------------------------------------------------------
 
     def _ask(

@@ -119,7 +119,7 @@ def test_pipx_installs_it(checkout, uv, tmp_path):
     assert ran.stdout == f"idc-mcp {__version__}\n"
 
 
-def test_uv_installs_it_as_a_tool(checkout, uv, tmp_path):
+def test_uv_installs_it(checkout, uv, tmp_path):
     env = uv | {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
     installed = run(["uv", "tool", "install", "."], env, 100, cwd=checkout)
     assert installed.returncode == 0, installed

@@ -193,17 +193,19 @@ class Tables:
         damaged = [name for name in sought if name not in missing and self._shelf.problem(name)]
         if not missing and not damaged:
             return
-        what = f"{standing(missing or damaged)} {'not on this machine' if missing else 'damaged'}"
-        if settings.offline:
-            why, mend = f"the server is offline ({PREFIX}OFFLINE)", f" with {PREFIX}OFFLINE unset"
-        elif settings.hosted:
-            why = "a hosted server fetches nothing for its callers"
-            mend = ", with its cache directory, when it is built"
-        else:
-            why, mend = f"fetching by questions is turned off ({PREFIX}FETCH)", ""
         names = missing or damaged
+        what = f"{standing(names)} {'not on this machine' if missing else 'damaged'}"
+        run = f"run `{command(names)}`"
+        if settings.hosted:
+            why = "a hosted server fetches nothing for its callers"
+            mend = f"its operator can {run} with its cache directory when it is built"
+        elif settings.offline:
+            why = f"the server is offline ({PREFIX}OFFLINE)"
+            mend = f"{run} with {PREFIX}OFFLINE unset"
+        else:
+            why, mend = f"fetching by questions is turned off ({PREFIX}FETCH)", run
         raise NotFetched(
             f"{what}, and {why}.",
-            next_step=f"run `{command(names)}`{mend}{columns_told(names)}",
+            next_step=f"{mend}{columns_told(names)}",
             tables=names,
         )

@@ -23,7 +23,7 @@ from tests.skill import bigquery
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|[A-Za-z]+[a-z][A-Z][A-Za-z0-9]*")
 
 OTHERS = {
-    "of highdicom": "combine_segments lazy_frame_retrieval",
+    "of highdicom": "apply_presentation_lut combine_segments lazy_frame_retrieval",
     "of wsidicom": "WsiDicom read_region",
     "of idc-index and its command": """downloadDir download_from_manifest manifestFile sql_query
         fetch_index get_clinical_table""",

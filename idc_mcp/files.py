@@ -31,10 +31,14 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+SCRATCH = ".part-"
+"""How the names of temporary files begin."""
+
+
 @contextmanager
 def scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
     """Give a new temporary file in `directory`; it is removed at the end if still there."""
-    handle, name = tempfile.mkstemp(dir=directory, prefix=".part-", suffix=suffix)
+    handle, name = tempfile.mkstemp(dir=directory, prefix=SCRATCH, suffix=suffix)
     os.close(handle)
     part = Path(name)
     try:
@@ -46,7 +50,7 @@ def scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
 @contextmanager
 def shared_scratch_file(directory: Path, suffix: str = "") -> Iterator[Path]:
     """As `scratch_file`, for a file that others may read: its mode is as the umask says."""
-    part = directory / f".part-{secrets.token_hex(8)}{suffix}"
+    part = directory / f"{SCRATCH}{secrets.token_hex(8)}{suffix}"
     # The system applies the umask (and a directory's ACL): Python can only read it by setting it.
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:

@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from idc_mcp.errors import BadArgument, Unavailable
+from idc_mcp.files import publish, shared_scratch_file
 
 MAIN = "SKILL.md"
 
@@ -98,10 +100,20 @@ def installed_skill() -> Skill:
     )
 
 
-def export(skill: Skill, directory: Path, *, replace: bool = False) -> tuple[Path, bool]:
-    """Put the skill's folder into `directory`; gives its path, and whether it was written now.
+class Exported(NamedTuple):
+    """Where the skill's folder is, whether it was written now, and what it took the place of."""
 
-    A folder with the same content is left as it is.
+    folder: Path
+    written: bool
+    kept: Path | None
+    """A ZIP file of the folder that was there before."""
+
+
+def export(skill: Skill, directory: Path, *, replace: bool = False) -> Exported:
+    """Put the skill's folder into `directory`.
+
+    A folder with the same content is left as it is. One that is replaced is kept as a ZIP file
+    beside, for it may hold what a person has written; clients take no ZIP file for a skill.
 
     Raises
     ------
@@ -112,24 +124,27 @@ def export(skill: Skill, directory: Path, *, replace: bool = False) -> tuple[Pat
     """
     target = directory / skill.name
     if _holds(target, skill):
-        return target, False
-    if os.path.lexists(target) and (not replace or target.is_symlink() or not target.is_dir()):
+        return Exported(target, written=False, kept=None)
+    there = os.path.lexists(target)
+    foreign = there and (target.is_symlink() or not target.is_dir())
+    if foreign or (there and not replace):
+        command = f"idc-mcp skill export {shlex.quote(str(directory))} --replace"
         raise BadArgument(
             f"{target} is there and is not this version of the skill; it was left as it is.",
-            next_step="move it away, or replace it: "
-            f"`idc-mcp skill export {shlex.quote(str(directory))} --replace`",
+            next_step="move it away" + ("" if foreign else f", or replace it: `{command}`"),
         )
     with _written(directory):
         directory.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{skill.name}-", dir=directory))
         try:
             _write(part / "new", skill)
-            if target.exists():
+            kept = _keep(target, part) if there else None
+            if there:
                 target.rename(part / "old")
             (part / "new").rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    return target, True
+    return Exported(target, written=True, kept=kept)
 
 
 def export_zip(skill: Skill, directory: Path) -> Path:
@@ -145,17 +160,23 @@ def export_zip(skill: Skill, directory: Path) -> Path:
     target = directory / f"{skill.name}.zip"
     with _written(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        try:
+        with shared_scratch_file(directory, ".zip") as part:
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as packed:
                 for file in skill.files:
                     entry = zipfile.ZipInfo(f"{skill.name}/{file.path}")
                     entry.external_attr = 0o644 << 16
                     packed.writestr(entry, file.content, zipfile.ZIP_DEFLATED)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+            publish(part, target)
     return target
+
+
+def _keep(folder: Path, part: Path) -> Path:
+    """A ZIP file of the folder beside it, under a name of its own."""
+    packed = Path(shutil.make_archive(str(part / "kept"), "zip", folder.parent, folder.name))
+    digest = hashlib.sha256(packed.read_bytes()).hexdigest()[:8]
+    kept = folder.with_name(f"{folder.name}-{digest}.zip")
+    packed.rename(kept)
+    return kept
 
 
 def _write(folder: Path, skill: Skill) -> None:

@@ -1,12 +1,13 @@
 """`idc-mcp skill export`: the skill as files, and nothing of a person's lost."""
 
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from idc_mcp.cli import main
 from idc_mcp.errors import BadArgument
-from idc_mcp.skill import export, installed_skill
+from idc_mcp.skill import export, export_zip, installed_skill
 from tests.docs_blocks import ROOT
 
 NAME = "idc-cancer-imaging"
@@ -34,7 +35,7 @@ def test_the_exported_folder_is_that_of_the_repository(tmp_path, capsys):
 
 
 def test_a_second_export_changes_nothing(tmp_path, skill, capsys):
-    assert export(skill, tmp_path) == (tmp_path / NAME, True)
+    assert export(skill, tmp_path) == (tmp_path / NAME, True, None)
     before = (tmp_path / NAME / "SKILL.md").stat().st_mtime_ns
     assert main(["skill", "export", str(tmp_path)]) == 0
     assert "there already" in capsys.readouterr().out
@@ -56,15 +57,23 @@ def test_what_is_there_is_left_as_it_is(tmp_path, skill, change, capsys):
         mine.write_text("mine")
     before = files_of(tmp_path)
     assert main(["skill", "export", str(tmp_path)]) == 2
-    assert "--replace" in capsys.readouterr().err
+    advice = capsys.readouterr().err
+    assert ("--replace" in advice) == (change in ("edited", "added"))
+    assert "move it away" in advice
     assert files_of(tmp_path) == before
     if change in ("file", "link"):
         with pytest.raises(BadArgument):
             export(skill, tmp_path, replace=True)
         assert files_of(tmp_path) == before
     else:
+        mine = files_of(target)
         assert main(["skill", "export", str(tmp_path), "--replace"]) == 0
         assert files_of(target) == files_of(ROOT / "skill")
+        (kept,) = tmp_path.glob("*.zip")
+        assert str(kept) in capsys.readouterr().err
+        with zipfile.ZipFile(kept) as packed:
+            packed.extractall(tmp_path / "kept")
+        assert files_of(tmp_path / "kept" / NAME) == mine
 
 
 def test_a_zip_holds_the_folder_and_is_the_same_each_time(tmp_path, capsys):
@@ -78,6 +87,13 @@ def test_a_zip_holds_the_folder_and_is_the_same_each_time(tmp_path, capsys):
     assert main(["skill", "export", str(tmp_path), "--zip"]) == 0
     assert path.read_bytes() == first
     assert sorted(one.name for one in tmp_path.iterdir()) == [f"{NAME}.zip", "unpacked"]
+
+
+def test_many_at_once_do_no_harm(tmp_path, skill):
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(lambda _: export_zip(skill, tmp_path), range(16)))
+    assert paths == {tmp_path / f"{NAME}.zip"} == set(tmp_path.iterdir())
+    assert not zipfile.ZipFile(tmp_path / f"{NAME}.zip").testzip()
 
 
 def test_a_directory_that_cannot_be_written_is_said(tmp_path, capsys):

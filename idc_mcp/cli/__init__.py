@@ -154,7 +154,7 @@ def _add_skill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     export.add_argument("directory", metavar="DIR", help="where to; made if it is not there")
     export.add_argument("--zip", action="store_true", help="as one ZIP file, to upload")
     export.add_argument(
-        "--replace", action="store_true", help="replace another version of the skill that is there"
+        "--replace", action="store_true", help="replace another version, which is kept as a ZIP"
     )
 
 

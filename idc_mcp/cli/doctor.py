@@ -53,7 +53,8 @@ def build_database() -> int:
     """Build the database in the foreground."""
     settings = Settings.from_env()
     release = installed_release(settings.cache_dir)
-    print(f"Building the database of IDC {release.name} (about 10 s) …", flush=True)
+    if not database_path(settings.cache_dir, release).exists():
+        print(f"Building the database of IDC {release.name} (about 10 s) …", flush=True)
     path = build(settings.cache_dir, release)
     print(f"{path} ({bytes_text(path.stat().st_size)})")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from idc_mcp.skill import export, export_zip, installed_skill
@@ -15,6 +16,9 @@ def export_skill(arguments: argparse.Namespace) -> int:
     if arguments.zip:
         print(export_zip(skill, directory))
         return 0
-    path, written = export(skill, directory, replace=arguments.replace)
-    print(path if written else f"{path} (there already, as this version has it)")
+    exported = export(skill, directory, replace=arguments.replace)
+    note = "" if exported.written else " (there already, as this version has it)"
+    print(f"{exported.folder}{note}")
+    if exported.kept:
+        print(f"What was there before is kept in {exported.kept}", file=sys.stderr)
     return 0

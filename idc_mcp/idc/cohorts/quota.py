@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from idc_mcp.errors import Refused
+from idc_mcp.files import SCRATCH
 from idc_mcp.quantities import bytes_text
 
 LOOK_AGAIN_S = 10.0
@@ -81,6 +82,8 @@ def _sum(directory: Path) -> Used:
     cohorts = total = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
+            if entry.name.startswith(SCRATCH):  # counted when it is kept
+                continue
             with contextlib.suppress(OSError):  # it has just gone
                 total += _on_disk(entry.stat().st_size)
                 cohorts += entry.name.endswith(".json")

@@ -20,6 +20,7 @@ from idc_mcp.index.build import database_path
 from idc_mcp.index.builder import Builder
 from idc_mcp.index.connect import Reader, open_catalogue
 from idc_mcp.index.release import CLINICAL, CLINICAL_INDEX, Release, tables_directory
+from idc_mcp.index.rest import Rest
 from idc_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ class Index:
         self._started = False
         self._builder = Builder(settings.cache_dir, self._use_built)
         self._closed = False
-        self._ending = threading.Event()
-        self._resting = False
-        self._asked = 0.0
+        self._rest = Rest(settings.sql_idle_s, self._give_back)
         self._local = threading.local()
         self._readers: list[Reader] = []
         self._facts: dict[Hashable, Any] = {}
@@ -95,9 +94,9 @@ class Index:
         """Interrupt what runs and close; a build goes on by itself, for the next start."""
         with self._guard:
             self._closed = True
-            self._ending.set()
             connection, self._connection = self._connection, None
             readers, self._readers = self._readers, []
+        self._rest.end()
         self._builder.leave()
         for reader in readers:
             reader.cursor.interrupt()
@@ -186,7 +185,10 @@ class Index:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a statement of ours."""
-        self._rest_later()
+        with self._rest.asking():
+            return self._rows(sql, parameters)
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         try:
             return self._read(sql, parameters)
         except Exception as error:
@@ -237,27 +239,10 @@ class Index:
         self._opened.wait()
         return self
 
-    # -- rest ------------------------------------------------------------------------------
-
-    def _rest_later(self) -> None:
-        """See to it that what questions cached in memory is given back when they stop."""
-        self._asked = time.monotonic()
-        with self._guard:
-            if self._resting or self._closed:
-                return
-            self._resting = True
-        threading.Thread(target=self._rest, name="idc-index-rest").start()
-
-    def _rest(self) -> None:
-        idle = self.settings.sql_idle_s
-        while (left := self._asked + idle - time.monotonic()) > 0:
-            if self._ending.wait(left):
-                return
-        with self._guard:
-            self._resting = False
-        with contextlib.suppress(Exception):  # a connection that is closing meanwhile
-            for limit in (_REST_MEMORY_MB, MEMORY_MB):
-                self._read(f"SET memory_limit = '{limit}MiB'")
+    def _give_back(self) -> None:
+        """Let go of what questions cached in memory."""
+        for limit in (_REST_MEMORY_MB, MEMORY_MB):
+            self._read(f"SET memory_limit = '{limit}MiB'")
 
     # -- opening ---------------------------------------------------------------------------
 

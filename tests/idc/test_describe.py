@@ -68,7 +68,7 @@ def test_a_collection_says_what_to_mind(app):
     assert "2 licences" in notes
     assert "prior_versions_index" in notes
     assert "Mouse" in " ".join(idc_describe(app, "mouse_mammary").notes)
-    assert "encoding" in " ".join(idc_describe(app, "ispy2").notes)
+    assert "bits of a byte" in " ".join(idc_describe(app, "ispy2").notes)
 
 
 def test_the_description_is_a_call_away(app):

@@ -63,7 +63,7 @@ def test_one_command_from_a_checkout_is_enough(claude, checkout, tmp_path):
         assert run(command, claude.env, 100, cwd=checkout).returncode == 0
     (checkout / ".venv" / ".ready").touch()
     for _ in range(2):
-        made = run(["make", "claude-code"], claude.env, 100, cwd=checkout)
+        made = run(["make", "--no-print-directory", "claude-code"], claude.env, 100, cwd=checkout)
         assert made.returncode == 0, made
         assert made.stdout.splitlines()[-1].startswith("Ready.")
     assert f"{checkout}/.venv/bin/idc-mcp serve - ✔ Connected" in claude("mcp", "list")
@@ -72,6 +72,6 @@ def test_one_command_from_a_checkout_is_enough(claude, checkout, tmp_path):
     # A server that the user has under that name is left to them.
     claude("mcp", "remove", "--scope", "user", "idc")
     claude("mcp", "add", "--scope", "user", "idc", "--", "another")
-    refused = run(["make", "claude-code"], claude.env, 100, cwd=checkout)
+    refused = run(["make", "--no-print-directory", "claude-code"], claude.env, 100, cwd=checkout)
     assert refused.returncode == 2
     assert "Is another server called idc?" in refused.stdout

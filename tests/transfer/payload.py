@@ -36,7 +36,7 @@ BUCKETS = {
     "idc-open-data-cr": "idc-open-cr",
 }
 HANDLE = "c_0000000000"
-FAR_S = 60.0
+FAR_S = 110.0
 """As long as a test waits for what should come at once."""
 
 

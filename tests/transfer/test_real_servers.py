@@ -13,7 +13,7 @@ import pytest
 
 from tests.transfer.payload import BUCKETS
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

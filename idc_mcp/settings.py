@@ -202,6 +202,9 @@ class Settings:
         values.update({name: value for name, value in overrides.items() if value is not None})
         if values.get("hosted"):
             shared = {name: one.metadata["hosted"] for name, one in known.items()}
+            # One client must not hold every SQL process.
+            workers = values.get("sql_workers", known["sql_workers"].default)
+            shared["calls_at_once"] = min(shared["calls_at_once"], max(1, workers - 1))
             values = {name: each for name, each in shared.items() if each is not None} | values
         return cls(**values)
 

@@ -55,7 +55,7 @@ def access_of(settings: Settings, host: str, port: int) -> Access:
     BadArgument
         The server is hosted and nobody said who may call, or the token file is not understood.
     """
-    hosts, origins = _listed(settings.allowed_hosts), _listed(settings.allowed_origins)
+    hosts, origins = _listed(settings.allowed_hosts.lower()), _listed(settings.allowed_origins)
     browsers = list(origins)
     if is_local(host):
         names = ["127.0.0.1", "localhost", "[::1]"]
@@ -118,7 +118,10 @@ class Hosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI asks."""
-        refusal = await self.rules.validate_request(Request(scope))
+        headers = [  # names of hosts have no case (RFC 9110, 4.2.3)
+            (name, value.lower() if name == b"host" else value) for name, value in scope["headers"]
+        ]
+        refusal = await self.rules.validate_request(Request({**scope, "headers": headers}))
         if refusal is None:
             await self.application(scope, receive, send)
         elif refusal.status_code == 403:

@@ -18,9 +18,11 @@ def address_of(scope: Scope) -> str:
     """The caller's address: the proxy's word for it where the proxy is one of `IDC_MCP_PROXIES`."""
     client = scope.get("client")
     try:
-        return str(ipaddress.ip_address(client[0])) if client else UNREADABLE
+        address = ipaddress.ip_address(client[0]) if client else UNREADABLE
     except ValueError:
         return UNREADABLE
+    # An IPv4 address may come written as one of IPv6 (RFC 4291, 2.5.5.2).
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def network_of(address: str) -> str:

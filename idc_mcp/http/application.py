@@ -13,11 +13,12 @@ from starlette.routing import Route, request_response
 
 from idc_mcp.http.access import Access, guarded
 from idc_mcp.http.bodies import Whole
+from idc_mcp.http.endings import Ended
 from idc_mcp.http.exchanges import Exchange, Observed, Observer
 from idc_mcp.http.health import Health
 from idc_mcp.http.logs import tell_request
 from idc_mcp.http.metrics import Metrics
-from idc_mcp.http.rates import Rates
+from idc_mcp.http.rates import Minute, Turns
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -45,29 +46,26 @@ class Application:
             # `guarded` has looked already, before the body was read.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
-        self.bodies = Whole(
-            server.session_manager.handle_request,
-            most_mb=settings.request_mb,
-            seconds=settings.request_s,
-        )
+        answered: ASGIApp = server.session_manager.handle_request
+        if settings.calls_at_once:
+            answered = Turns(answered, settings.calls_at_once)
+        self.bodies = Whole(answered, most_mb=settings.request_mb, seconds=settings.request_s)
         limited: ASGIApp = self.bodies
-        if settings.rate_per_minute or settings.calls_at_once:
-            limited = Rates(
-                self.bodies,
-                per_minute=settings.rate_per_minute,
-                at_once=settings.calls_at_once,
-            )
-        calls = Observed(guarded(limited, access), self._begin, self._end)
-        counts = guarded(request_response(self.health.counts), access)
+        if settings.rate_per_minute:
+            limited = Minute(limited, settings.rate_per_minute)
+        seconds = settings.request_s
+        calls = Ended(guarded(limited, access), seconds)
+        counts = Ended(guarded(request_response(self.health.counts), access), seconds)
         self.asgi = Starlette(
             routes=[
-                Route("/mcp", calls),
+                Route("/mcp", Observed(calls, self._begin, self._end)),
                 Route("/health", self.health.health),
                 Route("/ready", self.health.ready),
                 Route("/metrics", Observed(counts, _nothing, self._end_of_counts)),
             ],
             lifespan=self._lifespan,
         )
+        self.asgi.router.redirect_slashes = False
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

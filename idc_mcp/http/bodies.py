@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
@@ -65,19 +64,7 @@ class Whole:
                 headers={"Connection": "close"},
             )  # fmt: skip
             return
-        try:
-            await self._answer(body, scope, receive, send)
-        except asyncio.CancelledError:
-            if (exchange := exchange_of(scope)) and exchange.status is None:
-                await refuse(
-                    scope,
-                    receive,
-                    send,
-                    "stopping",
-                    "This server is stopping and could not wait for the answer. Ask again.",
-                    headers={"Retry-After": "1", "Connection": "close"},
-                )
-            raise
+        await self._answer(body, scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         most = self.most_mb << 20

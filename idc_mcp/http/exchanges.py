@@ -6,7 +6,6 @@ writes into it which method and tool it is, which only the SDK knows.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import time
@@ -121,9 +120,6 @@ class Observed:
         self.begin(exchange)
         try:
             await self.application(scope, counted_receive, counted_send)
-        except asyncio.CancelledError:
-            exchange.ended = True
-            raise
         except BaseException:
             exchange.status = 500
             raise

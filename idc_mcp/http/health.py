@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from idc_mcp.http.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+PAUSE_S = 5.0
+"""Between two questions to an index that does not answer."""
 
 
 class Health:
@@ -30,12 +34,15 @@ class Health:
         """Ask the index until it has answered once: from then on it answers."""
         if self.app is None:
             return
-        try:
-            await anyio.to_thread.run_sync(self.app.index.value, "SELECT 1", abandon_on_cancel=True)
-        except Exception as error:
-            logger.warning("The index does not answer: %s", error)
-            return
-        self._answers = True
+        while not self._answers:
+            try:
+                await anyio.to_thread.run_sync(
+                    self.app.index.value, "SELECT 1", abandon_on_cancel=True
+                )
+                self._answers = True
+            except Exception as error:
+                logger.warning("The index does not answer: %s", error)
+                await anyio.sleep(PAUSE_S)
 
     async def health(self, _: Request) -> Response:
         """200 while the process lives."""

@@ -35,71 +35,84 @@ MOST_WAITING = 16
 """How many requests of one client may wait for that."""
 
 
-@dataclass
-class _Turns:
-    """The requests of one client that are here: those answered now hold a place."""
+class Minute:
+    """Refuses what is more than a client may ask in a minute."""
 
-    places: anyio.Semaphore
-    here: int = 0
-
-
-class Rates:
-    """Refuses what is more than a client may; 0 is no limit."""
-
-    def __init__(self, application: ASGIApp, *, per_minute: int, at_once: int) -> None:
+    def __init__(self, application: ASGIApp, most: int) -> None:
         self.application = application
-        self.per_minute = per_minute
-        self.at_once = at_once
         # A fixed window says truly when the next request is let in, and keeps one number a client.
-        self._minute = RateLimitItemPerMinute(per_minute) if per_minute else None
+        self.most = RateLimitItemPerMinute(most)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._turns: dict[str, _Turns] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI asks."""
         client = _client_of(scope)
-        if self._minute and not await self._limiter.hit(self._minute, client):
-            window = await self._limiter.get_window_stats(self._minute, client)
-            seconds = max(1, math.ceil(window.reset_time - time.time()))
-            await refuse(
-                scope, receive, send, "rate",
-                f"More than {self.per_minute} requests in a minute are not answered. "
-                f"Ask again in {seconds} s.",
-                headers={"Retry-After": str(seconds)}, retry_after_s=seconds,
-            )  # fmt: skip
-        elif not self.at_once:
+        if await self._limiter.hit(self.most, client):
             await self.application(scope, receive, send)
-        elif not await self._in_turn(client, scope, receive, send):
-            await refuse(
-                scope, receive, send, "busy",
-                f"{self.at_once} requests of yours are being answered, and none has ended in time. "
-                "Ask again when one has.",
-                headers={"Retry-After": str(round(TURN_S))}, retry_after_s=round(TURN_S),
-            )  # fmt: skip
+            return
+        window = await self._limiter.get_window_stats(self.most, client)
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        await refuse(
+            scope, receive, send, "rate",
+            f"More than {self.most.amount} requests in a minute are not answered. "
+            f"Ask again in {seconds} s.",
+            headers={"Retry-After": str(seconds)}, retry_after_s=seconds,
+        )  # fmt: skip
+
+
+@dataclass
+class _Here:
+    """The requests of one client that are here: those answered now hold a place."""
+
+    places: anyio.Semaphore
+    count: int = 0
+
+
+class Turns:
+    """Answers some requests of a client at the same time; the others wait, or are refused.
+
+    It comes after the body: a request that is still being sent holds no place.
+    """
+
+    def __init__(self, application: ASGIApp, at_once: int) -> None:
+        self.application = application
+        self.at_once = at_once
+        self._clients: dict[str, _Here] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI asks."""
+        if await self._in_turn(_client_of(scope), scope, receive, send):
+            return
+        await refuse(
+            scope, receive, send, "busy",
+            f"{self.at_once} requests of yours are being answered, and none has ended in time. "
+            "Ask again when one has.",
+            headers={"Retry-After": str(round(TURN_S))}, retry_after_s=round(TURN_S),
+        )  # fmt: skip
 
     async def _in_turn(self, client: str, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer when a place is free; False where none becomes so."""
-        turns = self._turns.get(client)
-        if turns is None:
+        here = self._clients.get(client)
+        if here is None:
             places = anyio.Semaphore(self.at_once, fast_acquire=True)
-            turns = self._turns[client] = _Turns(places)
-        if turns.here >= self.at_once + MOST_WAITING:
+            here = self._clients[client] = _Here(places)
+        if here.count >= self.at_once + MOST_WAITING:
             return False
-        turns.here += 1
+        here.count += 1
         try:
             with anyio.move_on_after(TURN_S) as waiting:
-                await turns.places.acquire()
+                await here.places.acquire()
             if waiting.cancelled_caught:
                 return False
             try:
                 await self.application(scope, receive, send)
             finally:
-                turns.places.release()
+                here.places.release()
             return True
         finally:
-            turns.here -= 1
-            if not turns.here:
-                del self._turns[client]
+            here.count -= 1
+            if not here.count:
+                del self._clients[client]
 
 
 def _client_of(scope: Scope) -> str:

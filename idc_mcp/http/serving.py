@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from idc_mcp.app import App
     from idc_mcp.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def serve_http(
@@ -46,6 +49,12 @@ def serve_http(
         log_as_json()
     application = Application(server, settings, access, app)
 
+    if settings.hosted and not 0 < settings.calls_at_once < settings.sql_workers:
+        logger.warning(
+            "One client can hold every SQL process: IDC_MCP_CALLS_AT_ONCE is %d (0 is any number), "
+            "IDC_MCP_SQL_WORKERS is %d.", settings.calls_at_once, settings.sql_workers,
+        )  # fmt: skip
+
     class Ending(uvicorn.Server):
         """Ends with status 0 on a signal, and tells the application before it does."""
 
@@ -66,6 +75,8 @@ def serve_http(
             tell("stop", in_flight=len(self.server_state.tasks), drain_s=settings.drain_s)
             application.drain()
             await super().shutdown(sockets)
+            if self.force_exit:  # by a second SIGINT, after which uvicorn leaves this out
+                await self.lifespan.shutdown()
 
     tell(
         "start", host=host, port=port, hosted=settings.hosted, tokens=access.tokens is not None,

@@ -7,14 +7,19 @@ replaced while the old one still works. Nothing of what such a line holds is eve
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import hmac
 import logging
+import os
 import re
 import secrets
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
+import anyio.to_thread
 from mcp.server.auth.provider import AccessToken
 
 from idc_mcp.errors import BadArgument
@@ -25,6 +30,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
 """What RFC 6750 (2.1) lets a bearer token be; a shorter one could be guessed."""
+
+MOST_BYTES = 1_000_000
+LOOK_S = 2.0
+"""Seconds that a request waits for the file to be looked at; then the tokens of before hold."""
 
 FORM = "a line is `name sha256:<64 hex digits>`, as `idc-mcp token NAME` prints it"
 
@@ -67,7 +76,7 @@ def read_clients(path: Path) -> list[Client]:
         It cannot be read, or a line is not understood: the file and the line, never the token.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise BadArgument(f"The token file {path} cannot be read: {why}.", next_step=FORM) from None
@@ -87,6 +96,21 @@ def read_clients(path: Path) -> list[Client]:
         first[client.digest] = number
         clients.append(client)
     return clients
+
+
+def _text(path: Path) -> str:
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, "it is larger than 1 MB")
+    return content.decode("utf-8-sig")
+
+
+def _at_once(path: str, flags: int) -> int:
+    # To open a pipe would wait for whoever writes into it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _client(line: str) -> Client | None:
@@ -115,6 +139,7 @@ class Tokens:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._looking: asyncio.Future[None] | None = None
         self._seen = self._mark()
         self._clients = read_clients(path)
         if not self._clients:
@@ -125,7 +150,7 @@ class Tokens:
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Whose token this is, or None."""
-        self._look()
+        await self._looked()
         given = _digest(token)
         found = None
         for client in self._clients:  # all of them, whichever it is: the time tells nothing
@@ -133,6 +158,13 @@ class Tokens:
                 found = client.name
         # What the SDK keeps of it has no token: nothing can show what is not there.
         return AccessToken(token="", client_id=found, scopes=[]) if found else None
+
+    async def _looked(self) -> None:
+        """Look at the file, in one thread however many ask: its disk may not answer."""
+        if self._looking is None or self._looking.done():
+            look = anyio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+            self._looking = asyncio.ensure_future(look)
+        await asyncio.wait([self._looking], timeout=LOOK_S)
 
     def _look(self) -> None:
         """Take in a file that has changed; one that is not understood changes nothing."""

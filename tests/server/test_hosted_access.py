@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import subprocess
+import threading
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 from idc_mcp.errors import BadArgument
 from idc_mcp.http.access import access_of
-from idc_mcp.http.addresses import network_of, proxies_of
+from idc_mcp.http.addresses import address_of, network_of, proxies_of
 from idc_mcp.http.tokens import Tokens, line_of, new_token, read_clients
 from tests.conftest import settings_at
 from tests.server.conftest import IDC_MCP, environment
@@ -175,6 +176,54 @@ def test_a_file_that_cannot_be_read(tmp_path):
         Tokens(tmp_path / "bytes")
 
 
+def test_what_is_no_file_of_tokens(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("pipe", "regular file"), (".", "directory")):
+        with pytest.raises(BadArgument, match=said):
+            read_clients(tmp_path / name)
+    (tmp_path / "large").write_text("#" * 1_000_001)
+    with pytest.raises(BadArgument, match="1 MB"):
+        read_clients(tmp_path / "large")
+
+
+def test_a_mark_at_the_start_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "tokens").write_text(f"lab {LAB}\n", encoding="utf-8-sig")
+    assert [client.name for client in read_clients(tmp_path / "tokens")] == ["lab"]
+
+
+def test_a_file_that_was_emptied_lets_nobody_in(tmp_path):
+    write(tmp_path / "tokens", f"lab {LAB}")
+
+    async def scenario():
+        tokens = Tokens(tmp_path / "tokens")
+        before = await tokens.verify_token(LAB)
+        write(tmp_path / "tokens")
+        return before, await tokens.verify_token(LAB)
+
+    before, after = asyncio.run(scenario())
+    assert before.client_id == "lab"
+    assert after is None
+
+
+def test_a_disk_that_does_not_answer_stops_nobody(tmp_path, monkeypatch):
+    write(tmp_path / "tokens", f"lab {LAB}")
+    answers = threading.Event()
+
+    async def scenario():
+        tokens = Tokens(tmp_path / "tokens")
+        looks = []
+        monkeypatch.setattr(tokens, "_look", lambda: looks.append(answers.wait(60)))
+        found = await asyncio.gather(*(tokens.verify_token(LAB) for _ in range(50)))
+        answers.set()
+        await tokens._looking
+        return found, looks
+
+    monkeypatch.setattr("idc_mcp.http.tokens.LOOK_S", 0.05)
+    found, looks = asyncio.run(scenario())
+    assert {each.client_id for each in found} == {"lab"}
+    assert looks == [True], "one thread waits, however many ask"
+
+
 def test_a_client_may_have_two_tokens_while_one_replaces_the_other(tmp_path):
     write(tmp_path / "tokens", line_of("lab", LAB), line_of("lab", CLINIC))
     assert [client.name for client in read_clients(tmp_path / "tokens")] == ["lab", "lab"]
@@ -192,12 +241,22 @@ def test_new_tokens_differ_and_a_name_is_checked():
 def test_hosts_and_origins_hold_with_a_token(guarded):
     right = bearer(LAB)
     assert guarded.ping(Host="idc.example.org", **right).status == 200
+    assert guarded.ping(Host="IDC.Example.ORG", **right).status == 200
     assert guarded.ping(Host="evil.example.org", **right).status == 421
     assert guarded.ping(Host="idc.example.org.evil.org", **right).status == 421
     assert guarded.ping(Origin=SITE, **right).status == 200
     assert guarded.ping(Origin="https://evil.example.org", **right).status == 403
     assert guarded.ping(Origin="null", **right).status == 403
     assert guarded.ask("GET", "/metrics", Host="evil.example.org", **right).status == 421
+
+
+def test_an_allowed_host_may_be_written_in_any_case(tmp_path, cache_dir):
+    settings = settings_at(tmp_path, cache_dir, allowed_hosts="IDC.Example.org:8000")
+    assert "idc.example.org:8000" in access_of(settings, "127.0.0.1", 8000).hosts
+
+
+def test_nobody_is_sent_elsewhere(guarded):
+    assert guarded.ask("POST", "/mcp/", Host="evil.example.org").status == 404
 
 
 def test_a_forwarded_host_changes_nothing(guarded):
@@ -268,6 +327,17 @@ def test_a_proxy_is_an_address_or_a_network(proxies):
     with pytest.raises(BadArgument, match="IDC_MCP_PROXIES"):
         proxies_of(f"127.0.0.1, {proxies}")
     assert proxies_of("127.0.0.1, ::1,10.0.0.0/8,") == ["127.0.0.1", "::1", "10.0.0.0/8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"), ("::ffff:c000:202", "192.0.2.2"),
+        ("192.0.2.3", "192.0.2.3"), ("2001:DB8::1", "2001:db8::1"), ("a name", "unknown"),
+    ],
+)  # fmt: skip
+def test_an_ipv4_address_is_one_however_it_is_written(given, address):
+    assert address_of({"client": (given, 1)}) == address
 
 
 def test_one_ipv6_subscriber_is_one_client():

@@ -12,7 +12,7 @@ from tests.server.conftest import IDC_MCP, environment
 from tests.server.hosted import ENDLESS, PATIENCE_S, answer_of, eventually, hosted
 
 ON_LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
-SOME_SECONDS = "SELECT count(*) FROM range(20000) a, range(20000) b WHERE a.range * b.range % 7 = 1"
+SOME_SECONDS = "SELECT count(*) FROM range(12000) a, range(12000) b WHERE a.range * b.range % 7 = 1"
 
 
 def children(pid):
@@ -38,7 +38,8 @@ def running(server, sql):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_call_in_flight_gets_its_answer(tmp_path, cache_dir, number):
-    with hosted(tmp_path, cache_dir, IDC_MCP_DRAIN_S=str(PATIENCE_S)) as server:
+    more = {"IDC_MCP_DRAIN_S": str(PATIENCE_S), "IDC_MCP_SQL_TIMEOUT_S": str(PATIENCE_S)}
+    with hosted(tmp_path, cache_dir, **more) as server:
         connection = running(server, SOME_SECONDS)
         workers = children(server.process.pid)
         server.process.send_signal(number)
@@ -68,6 +69,43 @@ def test_a_call_that_takes_too_long_is_ended(tmp_path, cache_dir):
         answer = answer_of(connection)
         assert answer.status == 503
         assert answer.json["error"]["data"]["reason"] == "stopping"
+        assert "Traceback" not in server.log.read_text()
+
+
+@ON_LINUX
+@pytest.mark.slow
+def test_what_has_not_begun_is_ended_in_words(tmp_path, cache_dir):
+    """A body that is half here, and a call that waits for its turn."""
+    more = {
+        "IDC_MCP_DRAIN_S": "0.5", "IDC_MCP_SQL_TIMEOUT_S": "3600", "IDC_MCP_CALLS_AT_ONCE": "1"
+    }  # fmt: skip
+    with hosted(tmp_path, cache_dir, **more) as server:
+        begun = running(server, ENDLESS)
+        half = server.send(body=b"{", Content_Length="100")
+        waiting = server.begin("ping")
+        eventually(lambda: server.samples()["idcmcp_in_flight",] == 3)
+        server.process.terminate()
+        assert server.process.wait(PATIENCE_S) == 0
+        for connection in (begun, half, waiting):
+            answer = answer_of(connection)
+            assert answer.status == 503
+            assert answer.json["error"]["data"]["reason"] == "stopping"
+        assert {line["outcome"] for line in server.lines()[-3:]} == {"ended"}
+        assert "Traceback" not in server.log.read_text()
+
+
+@ON_LINUX
+@pytest.mark.slow
+def test_a_second_interrupt_ends_at_once(tmp_path, cache_dir):
+    more = {"IDC_MCP_DRAIN_S": "3600", "IDC_MCP_SQL_TIMEOUT_S": "3600"}
+    with hosted(tmp_path, cache_dir, **more) as server:
+        connection = running(server, ENDLESS)
+        server.process.send_signal(signal.SIGINT)
+        eventually(lambda: server.lines("stop"))
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert "Traceback" not in server.log.read_text()
+        connection.close()
 
 
 def refused(port):

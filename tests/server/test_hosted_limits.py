@@ -1,25 +1,18 @@
-"""How much one client may: requests in a minute and at once, sizes, slowness, kept cohorts."""
+"""How much one client may: requests in a minute and at once, kept cohorts."""
 
 import asyncio
-import http.client
-import json
-import socket
 
-import anyio
 import pytest
-import uvicorn
 from limits.aio.storage import MemoryStorage
-from uvicorn.server import ServerState
 
 from idc_mcp.errors import Refused
 from idc_mcp.http import rates
-from idc_mcp.http.heads import bounded
-from idc_mcp.http.rates import PLACES, Rates
+from idc_mcp.http.rates import PLACES, Minute, Turns
 from idc_mcp.idc.cohorts.files import CohortFiles
 from idc_mcp.idc.cohorts.quota import Quota
+from idc_mcp.settings import Settings
 from tests.server.hosted import ENDLESS, PATIENCE_S, eventually, hosted
 
-SMALL_MB = 1
 LAB, CLINIC = "lab-token-0123456789", "clinic-token-0123456789"
 
 
@@ -57,7 +50,7 @@ def test_a_client_that_asks_too_often_is_told_when_to_ask_again(limited):
 
 def test_a_client_recovers_when_its_minute_is_over(monkeypatch):
     async def scenario():
-        layer = Rates(_ok, per_minute=2, at_once=0)
+        layer = Minute(_ok, 2)
         seen = [await _status(layer) for _ in range(3)]
         for key in layer._limiter.storage.expirations:
             layer._limiter.storage.expirations[key] = 0  # its minute is over
@@ -68,12 +61,13 @@ def test_a_client_recovers_when_its_minute_is_over(monkeypatch):
 
 def test_memory_does_not_grow_with_the_addresses_that_call():
     async def scenario():
-        layer = Rates(_ok, per_minute=1_000, at_once=2)
+        turns = Turns(_ok, 2)
+        layer = Minute(turns, 1_000)
         for i in range(3 * PLACES):
             await _status(layer, f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}")
         storage = layer._limiter.storage
         assert isinstance(storage, MemoryStorage)
-        return len(storage.storage), len(storage.locks), len(layer._turns)
+        return len(storage.storage), len(storage.locks), len(turns._clients)
 
     counters, locks, turns = asyncio.run(scenario())
     assert max(counters, locks) <= PLACES
@@ -124,6 +118,16 @@ def test_behind_a_proxy_that_is_named_its_clients_are_apart(tmp_path, cache_dir)
 # -- at the same time ----------------------------------------------------------------------
 
 
+def test_a_half_sent_body_holds_no_place(tmp_path, cache_dir):
+    more = {"IDC_MCP_CALLS_AT_ONCE": "1", "IDC_MCP_DRAIN_S": "0"}
+    with hosted(tmp_path, cache_dir, **more) as server:
+        half = [server.send(body=b"{", Content_Length="100") for _ in range(20)]
+        eventually(lambda: server.samples()["idcmcp_in_flight",] == 20)
+        assert server.ping().status == 200
+        for connection in half:
+            connection.close()
+
+
 @pytest.mark.slow
 def test_one_client_cannot_take_every_process(tmp_path, cache_dir):
     (tmp_path / "tokens").write_text(f"lab {LAB}\nclinic {CLINIC}\n")
@@ -157,144 +161,31 @@ def test_a_turn_comes_when_another_ends(monkeypatch):
             now -= 1
             await _ok(scope, receive, send)
 
-        layer = Rates(slow, per_minute=0, at_once=2)
+        layer = Turns(slow, 2)
         return most, await asyncio.gather(*(_status(layer) for _ in range(10))), most, layer
 
     _, statuses, most, layer = asyncio.run(scenario())
     assert statuses == [200] * 10
     assert most == 2
-    assert not layer._turns
+    assert not layer._clients
 
 
-# -- bodies --------------------------------------------------------------------------------
+def test_the_default_leaves_others_a_process(tmp_path):
+    def at_once(**given):
+        environ = {f"IDC_MCP_{name}": value for name, value in given.items()}
+        return Settings.from_env(environ).calls_at_once
+
+    assert at_once() == 0
+    assert at_once(HOSTED="1") == 3
+    assert [at_once(HOSTED="1", SQL_WORKERS=str(n)) for n in (1, 2, 3, 8)] == [1, 1, 2, 3]
+    assert at_once(HOSTED="1", SQL_WORKERS="2", CALLS_AT_ONCE="5") == 5
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory, cache_dir):
-    home = tmp_path_factory.mktemp("plain")
-    more = {
-        "IDC_MCP_REQUEST_MB": str(SMALL_MB), "IDC_MCP_REQUEST_S": "1",
-        "IDC_MCP_RATE_PER_MINUTE": "0",
-    }  # fmt: skip
-    with hosted(home, cache_dir, **more) as server:
-        yield server
-
-
-def parts(size, each=65_536):
-    for _ in range(size // each):
-        yield b" " * each
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_large(plain, chunked):
-    size = (SMALL_MB << 20) + 65_536
-    answer = plain.ask(body=parts(size) if chunked else b" " * size)
-    assert answer.status == 413
-    assert answer.json["error"]["data"] == {"reason": "size", "most_bytes": SMALL_MB << 20}
-    assert f"{SMALL_MB} MiB" in answer.json["error"]["message"]
-
-
-def test_a_body_that_is_just_not_too_large(plain):
-    message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
-    whole = message + b" " * ((SMALL_MB << 20) - len(message))
-    assert plain.ask(body=whole).status == 200
-    assert plain.ask(body=iter([message[:10], message[10:]])).status == 200
-
-
-@pytest.mark.parametrize("length", ["-1", "abc", "1e9", "99999999999999999999999"])
-def test_a_length_that_is_none(plain, length):
-    with socket.create_connection(("127.0.0.1", plain.port), timeout=PATIENCE_S) as raw:
-        raw.sendall(
-            f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{plain.port}\r\nContent-Length: {length}\r\n"
-            "Content-Type: application/json\r\n\r\n".encode()
-        )
-        assert raw.recv(1_000).split()[1] in (b"400", b"413")
-    assert plain.ping().status == 200
-
-
-def test_a_body_that_does_not_come(plain):
-    with socket.create_connection(("127.0.0.1", plain.port), timeout=PATIENCE_S) as raw:
-        raw.sendall(
-            f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{plain.port}\r\nContent-Length: 100\r\n"
-            'Content-Type: application/json\r\n\r\n{"jsonrpc'.encode()
-        )
-        got = b""
-        while part := raw.recv(10_000):  # and then the connection is closed
-            got += part
-    assert got.split()[1] == b"408"
-    assert b"after 1 s" in got
-
-
-def test_a_get_opens_no_stream(plain):
-    answer = plain.ask("GET", Accept="text/event-stream")
-    assert answer.status == 405
-    assert answer.headers["Allow"] == "POST"
-
-
-@pytest.mark.parametrize("http", ["httptools", "h11"])
-@pytest.mark.parametrize("line", [b"x" * 4_096, b"X-Another: " + b"x" * 4_000 + b"\r\n"])
-def test_headers_that_do_not_end(http, line):
-    """One long header, or many: the connection is closed, and little of it was kept."""
-
-    async def scenario():
-        transport, protocol = _connection(http, 60)
-        protocol.data_received(b"POST /mcp HTTP/1.1\r\nHost: x\r\nX-Long: ")
-        for sent in range(100):
-            if transport.closed:
-                return sent
-            protocol.data_received(line)
-        return None
-
-    assert asyncio.run(scenario()) in range(1, 20)
-
-
-@pytest.mark.parametrize("http", ["httptools", "h11"])
-@pytest.mark.parametrize("begun", [b"", b"POST /mcp HTTP/1.1\r\nHost:"])
-def test_headers_that_do_not_come(http, begun):
-    async def scenario():
-        transport, protocol = _connection(http, 0.01)
-        if begun:
-            protocol.data_received(begun)
-        with anyio.fail_after(PATIENCE_S):
-            while not transport.closed:
-                await asyncio.sleep(0.01)
-
-    asyncio.run(scenario())
-
-
-def test_a_second_request_on_a_connection_has_its_own_time(plain):
-    connection = http.client.HTTPConnection("127.0.0.1", plain.port, timeout=PATIENCE_S)
-    for _ in range(3):
-        connection.request("GET", "/health")
-        assert connection.getresponse().read()
-    raw = connection.sock
-    raw.sendall(b"GET /health HTTP/1.1\r\n")
-    assert raw.recv(1_000) == b"", "it ends with the connection"
-
-
-def test_a_long_answer_is_no_slow_head(plain):
-    slow = "SELECT count(*) FROM range(60000) a, range(60000) b WHERE a.range * b.range % 7 = 1"
-    answer = plain.call("idc_sql", {"sql": slow})
-    assert answer.status == 200
-
-
-def _connection(http, seconds):
-    config = uvicorn.Config(_ok, http=http, log_config=None)
-    config.load()
-    transport = _Transport()
-    protocol = bounded(seconds, config.http_protocol_class)(config, ServerState(), {})
-    protocol.connection_made(transport)
-    return transport, protocol
-
-
-class _Transport(asyncio.Transport):
-    closed = False
-
-    def close(self):
-        self.closed = True
-
-    def write(self, data):
-        pass
+@pytest.mark.parametrize(("at_once", "told"), [("0", 1), ("4", 1), ("3", 0)])
+def test_a_start_says_that_one_client_can_hold_every_process(tmp_path, cache_dir, at_once, told):
+    with hosted(tmp_path, cache_dir, IDC_MCP_CALLS_AT_ONCE=at_once) as server:
+        said = [line["message"] for line in server.lines("message")]
+        assert len([one for one in said if "IDC_MCP_CALLS_AT_ONCE" in one]) == told
 
 
 # -- kept cohorts --------------------------------------------------------------------------

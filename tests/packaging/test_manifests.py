@@ -126,7 +126,7 @@ def test_the_linter_finds_no_error_in_the_repository():
 
 @pytest.fixture
 def exported(tmp_path):
-    folder, _ = export(installed_skill(), tmp_path / "skills")
+    folder = export(installed_skill(), tmp_path / "skills").folder
     assert folder.name == SKILL
     return folder
 

@@ -209,6 +209,11 @@ class Settings:
         return cls(**values)
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a setting that holds several, with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _parse(variable: str, text: str, setting: dataclasses.Field[Any]) -> Any:
     kind = str(setting.type)
     try:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from idc_mcp.cli.mirror import Mirror
 from tests import docs_blocks
 from tests.docs_blocks import DOCUMENTS, ROOT
 from tests.published import Publisher, clinical_bucket
-from tests.server.conftest import environment
+from tests.server.conftest import environment, free_port
 from tests.skill.conftest import own_cache
 
 RUN, CHECKOUT, SERVE = "run", "checkout", "serve"
@@ -113,9 +112,7 @@ def test_lines_that_run_here(line, loopback, tmp_path):
 
 @pytest.mark.parametrize("line", lines_that_are(SERVE))
 def test_lines_that_serve(line, loopback, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     assert "--port 8000" in line
     process = subprocess.Popen(
         line.replace("--port 8000", f"--port {port}").split(), env=loopback, cwd=tmp_path,

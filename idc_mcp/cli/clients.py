@@ -151,6 +151,16 @@ def _mcp_servers(words: list[str]) -> str:
     return _json("mcpServers", NAME, entry=_started(words))
 
 
+def _elsewhere(key: str, address: str, reference: str, **more: str) -> Callable[[str, str], str]:
+    """The same for a server elsewhere, whose address stands under `address`."""
+
+    def remote(url: str, token_env: str) -> str:
+        entry = more | {address: url} | _bearer(reference, token_env)
+        return _json(key, NAME, entry=entry)
+
+    return remote
+
+
 CLIENTS: dict[str, Client] = {
     "claude-code": Client(
         place="",
@@ -168,16 +178,12 @@ CLIENTS: dict[str, Client] = {
     "cursor": Client(
         place="~/.cursor/mcp.json",
         local=_mcp_servers,
-        remote=lambda url, token_env: _json(
-            "mcpServers", NAME, entry={"url": url} | _bearer("${env:NAME}", token_env)
-        ),
+        remote=_elsewhere("mcpServers", "url", "${env:NAME}"),
     ),
     "gemini-cli": Client(
         place="~/.gemini/settings.json",
         local=_mcp_servers,
-        remote=lambda url, token_env: _json(
-            "mcpServers", NAME, entry={"httpUrl": url} | _bearer("${NAME}", token_env)
-        ),
+        remote=_elsewhere("mcpServers", "httpUrl", "${NAME}"),
     ),
     "opencode": Client(
         place="~/.config/opencode/opencode.json (OpenCode 2 has it under mcp.servers instead)",
@@ -193,26 +199,18 @@ CLIENTS: dict[str, Client] = {
     "windsurf": Client(
         place="~/.codeium/windsurf/mcp_config.json",
         local=_mcp_servers,
-        remote=lambda url, token_env: _json(
-            "mcpServers", NAME, entry={"serverUrl": url} | _bearer("${env:NAME}", token_env)
-        ),
+        remote=_elsewhere("mcpServers", "serverUrl", "${env:NAME}"),
     ),
     "zed": Client(
         place="Zed's settings.json (its action `zed: open settings file`)",
         local=lambda words: _json("context_servers", NAME, entry=_started(words)),
-        remote=lambda url, token_env: _json(
-            "context_servers", NAME, entry={"url": url} | _bearer(TOKEN, token_env)
-        ),
+        remote=_elsewhere("context_servers", "url", TOKEN),
         token_note=f"Zed reads no variables: put the value of NAME where {TOKEN} stands.",
     ),
     "json": Client(
         place="",
         local=_mcp_servers,
-        remote=lambda url, token_env: _json(
-            "mcpServers",
-            NAME,
-            entry={"type": "http", "url": url} | _bearer("${NAME}", token_env),
-        ),
+        remote=_elsewhere("mcpServers", "url", "${NAME}", type="http"),
     ),
 }
 """Every client that `idc-mcp config` knows; `idc_mcp.cli.CLIENTS` lists the same names."""

@@ -18,6 +18,7 @@ from idc_mcp.errors import BadArgument
 from idc_mcp.http.exchanges import exchange_of
 from idc_mcp.http.refusals import refuse
 from idc_mcp.http.tokens import Tokens
+from idc_mcp.settings import listed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -55,7 +56,7 @@ def access_of(settings: Settings, host: str, port: int) -> Access:
     BadArgument
         The server is hosted and nobody said who may call, or the token file is not understood.
     """
-    hosts, origins = _listed(settings.allowed_hosts.lower()), _listed(settings.allowed_origins)
+    hosts, origins = listed(settings.allowed_hosts.lower()), listed(settings.allowed_origins)
     browsers = list(origins)
     if is_local(host):
         names = ["127.0.0.1", "localhost", "[::1]"]
@@ -78,10 +79,6 @@ def access_of(settings: Settings, host: str, port: int) -> Access:
             "them), or IDC_MCP_OPEN=1 if it is to answer everybody",
         )
     return Access(hosts, origins, browsers, tokens)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def guarded(application: ASGIApp, access: Access) -> ASGIApp:

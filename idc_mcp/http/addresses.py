@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from idc_mcp.errors import BadArgument
+from idc_mcp.settings import listed
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -41,7 +42,7 @@ def proxies_of(text: str) -> list[str]:
     BadArgument
         One is neither an address nor a network. All (`*`) is none: then anybody may forge.
     """
-    proxies = [part.strip() for part in text.split(",") if part.strip()]
+    proxies = listed(text)
     for proxy in proxies:
         try:
             ipaddress.ip_network(proxy)

@@ -1,6 +1,6 @@
 """One HTTP request and its answer, as the log and the counts tell of it.
 
-`Observed` is the outermost layer and opens an `Exchange`; `observe` is a middleware of the SDK and
+`Observed` is the outermost layer and opens an `Exchange`; `Observer` is a middleware of the SDK and
 writes into it which method and tool it is, which only the SDK knows.
 """
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Rest:
@@ -53,6 +52,6 @@ class Rest:
                 left = self._idle_s - (0 if self._running else since)
                 if left <= 0:
                     self._waiting = False
-                    with contextlib.suppress(Exception):  # a connection that is closing meanwhile
+                    with suppress(Exception):  # a connection that is closing meanwhile
                         self._give_back()
                     return

@@ -50,6 +50,24 @@ def environment(home: Path, cache_dir: Path, **more: str) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """A port of loopback on which nobody listens now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def end(process: subprocess.Popen[Any], patience_s: float = 15) -> None:
+    """End a process, and kill it where it does not end."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextlib.contextmanager
 def http_server(home: Path, cache_dir: Path, **more: str) -> Iterator[int]:
     """`idc-mcp serve --http` as a process on a free port of loopback; gives the port."""
@@ -62,9 +80,7 @@ def http_process(
     home: Path, cache_dir: Path, **more: str
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The same, with the process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [IDC_MCP, "serve", "--http", "--port", str(port)],
         env=environment(home, cache_dir, **more),
@@ -78,9 +94,4 @@ def http_process(
             time.sleep(0.1)
         yield port, process
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)

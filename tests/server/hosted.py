@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,7 +16,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server.conftest import IDC_MCP, environment
+from tests.server.conftest import IDC_MCP, end, environment, free_port
 
 PATIENCE_S = 60
 """How long a test waits for what must come; nothing is asserted about how long it took."""
@@ -117,9 +116,7 @@ def answer_of(connection: http.client.HTTPConnection) -> Answer:
 @contextlib.contextmanager
 def hosted(home: Path, cache_dir: Path, **more: str) -> Iterator[Hosted]:
     """`idc-mcp serve --http` on loopback as a hosted server, open unless `more` says otherwise."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = home / "log"
     given = {"IDC_MCP_HOSTED": "1", "IDC_MCP_OPEN": "1", **more}
     with log.open("wb") as standard_error:
@@ -132,12 +129,7 @@ def hosted(home: Path, cache_dir: Path, **more: str) -> Iterator[Hosted]:
         assert process.poll() is None, log.read_text()
         yield Hosted(port, process, log)
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 30)
 
 
 def _listens(port: int) -> bool:

@@ -23,6 +23,7 @@ from idc_mcp.errors import BadArgument
 from idc_mcp.tools import calls
 from idc_mcp.tools.calls import cancellation, confirmed, report
 from idc_mcp.tools.strict import StrictTool, make_tool
+from tests.server.conftest import free_port
 
 pytestmark = pytest.mark.anyio
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -351,9 +352,7 @@ async def test_over_stdio(tmp_path, mode):
 
 
 async def test_over_http_a_question_is_a_result_and_progress_is_silent(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     script = tmp_path / "small.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"

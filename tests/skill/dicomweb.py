@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import uuid
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pydicom
 from pydicom.dataset import FileDataset
 
 from tests.skill import pictures, search
+from tests.skill.loopback import Loopback
 
 PREFIX = "/current/viewer-only-no-downloads-see-tinyurl-dot-com-slash-3j3d9jyp/dicomWeb"
 """Where the proxy has the service."""
@@ -74,18 +74,14 @@ class Archive:
         ]
 
 
-class Dicomweb:
+class Dicomweb(Loopback):
     """The server: runs in a `with` block; `url` is the proxy's host."""
 
     def __init__(self, folder: Path) -> None:
         self.archive = Archive(folder)
         self.requests: list[str] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -107,14 +103,7 @@ class Dicomweb:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return Handler
 
     def answer(self, target: str, headers: Message) -> Answer:
         """Answer a request.

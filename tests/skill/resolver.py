@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Set
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import unquote
 
 from idc_mcp.idc.citations.doi import ACCEPT
+from tests.skill.loopback import Loopback
 
 
-class Resolver:
+class Resolver(Loopback):
     """The server: runs in a `with` block. Of other DOIs it knows nothing."""
 
     def __init__(self, dois: Set[str]) -> None:
         self.dois = {doi.lower() for doi in dois}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,14 +34,7 @@ class Resolver:
                 self.end_headers()
                 self.wfile.write((body or "no such DOI").encode())
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return Handler
 
     def record(self, doi: str, accepted: str) -> str:
         """A record in the format that is accepted; a page where it is another."""
